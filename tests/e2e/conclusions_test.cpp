@@ -60,6 +60,32 @@ TEST_F(Conclusions, CalibrateReadsTheRatingsOfRate) {
                  2, {"helpr", "helper"}, path("r.json"));
 }
 
+TEST_F(Conclusions, MeasureAndCalibrateHaveOneIntervalOfAMismatch) {
+  score_all();
+  const std::vector<std::string> settings = {
+      "--ratings", path("world/ratings.json"), "--bootstrap", "40", "--seed", "7"};
+  Outcome outcome = run_charm(join({with_all({"measure", "--output", path("m.json")}), settings}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  outcome = run_charm(join(
+      {with_all({"calibrate", "--output", path("c.json"), "--reference", "helper"}), settings}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json measured = json::parse(read_file(path("m.json")));
+  const json calibrated = json::parse(read_file(path("c.json")));
+  std::size_t num_compared = 0;
+  for (const json& pair : calibrated["pairs"]) {
+    for (const json& other : measured["pairs"]) {
+      if (other["policy"] != pair["policy"] || other["reference"] != pair["reference"]) continue;
+      for (const char* name :
+           {"win_rate_before_ci95", "mismatch_before_ci95", "target_win_rate_ci95"}) {
+        ASSERT_TRUE(pair[name].is_array()) << name;
+        EXPECT_EQ(pair[name], other[name]) << name << " of " << pair["policy"];
+      }
+      ++num_compared;
+    }
+  }
+  EXPECT_GE(num_compared, 2u);
+}
+
 TEST_F(Conclusions, HoldoutExplainAndReport) {
   score_all();
   Outcome outcome =

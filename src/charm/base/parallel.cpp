@@ -26,7 +26,8 @@ void parallel_for(std::size_t count, std::size_t num_threads,
     return;
   }
   std::atomic<std::size_t> next = 0;
-  std::exception_ptr failure;
+  std::exception_ptr failure;  // of the smallest index that failed
+  std::size_t failed = count;
   std::mutex failure_mutex;
   const auto work = [&] {
     for (std::size_t i = next++; i < count; i = next++) {
@@ -34,7 +35,10 @@ void parallel_for(std::size_t count, std::size_t num_threads,
         body(i);
       } catch (...) {
         const std::lock_guard lock(failure_mutex);
-        if (!failure) failure = std::current_exception();
+        if (i < failed) {
+          failed = i;
+          failure = std::current_exception();
+        }
         next = count;
       }
     }

@@ -1,6 +1,7 @@
 #include "charm/calibrate/replicates.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "charm/calibrate/influence.h"
 #include "charm/stats/bootstrap.h"
@@ -35,14 +36,13 @@ std::vector<Replicate> run_bootstrap(const OffsetProblem& problem, const OffsetS
   const SolveOptions& options = problem.options;
   std::vector<Replicate> replicates(static_cast<std::size_t>(options.bootstrap));
   ProgressCounter done(progress, "bootstrap", options.bootstrap, "resamples");
-  stats::bootstrap(
-      replicates.size(), options.seed, "calibrate", options.num_threads,
-      [&](std::size_t index, RandomStream& stream) {
+  stats::bootstrap_pairs(
+      replicates.size(), options.seed, options.num_threads, num_prompts, ratings,
+      [&](std::size_t index, stats::PairResample&& drawn, RandomStream& stream) {
         Replicate& replicate = replicates[index];
-        const auto weights = stats::resample_prompts(num_prompts, stream);
-        replicate.ratings = stats::draw_ratings(ratings, stream);
-        replicate.before = outcomes.before.counts(weights);
-        replicate.after = outcomes.after.counts(weights);
+        replicate.ratings = std::move(drawn.ratings);
+        replicate.before = outcomes.before.counts(drawn.weights);
+        replicate.after = outcomes.after.counts(drawn.weights);
         std::vector<double> targets;
         bool has_rows = true;
         for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
@@ -52,7 +52,8 @@ std::vector<Replicate> run_bootstrap(const OffsetProblem& problem, const OffsetS
           has_rows &= replicate.before[p].total > 0.0;
         }
         if (has_rows && solver != nullptr)
-          replicate.offsets = draw_offsets(solver->resolve(weights, targets, solution), stream);
+          replicate.offsets =
+              draw_offsets(solver->resolve(drawn.weights, targets, solution), stream);
         done.advance();
       });
   return replicates;

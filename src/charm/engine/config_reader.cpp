@@ -24,6 +24,11 @@ bool ConfigReader::mentions(std::string_view key) const {
   return object_->contains(std::string(key));
 }
 
+bool ConfigReader::is_text(std::string_view key) const {
+  const json* value = find(key);
+  return value != nullptr && value->is_string();
+}
+
 void ConfigReader::fail(std::string_view key, std::string_view why,
                         std::string_view expected) const {
   const auto value = object_->find(std::string(key));

@@ -26,6 +26,8 @@ class ConfigReader {
                        std::int64_t highest = kMaxExtent) const;
   std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t lowest,
                           std::int64_t highest = kMaxExtent) const;
+  /// Whether the key is present as a string.
+  bool is_text(std::string_view key) const;
   double number(std::string_view key) const;
   double positive(std::string_view key) const;
   double positive_or(std::string_view key, double fallback) const;

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "charm/base/check.h"
+#include "charm/engine/head.h"
 #include "charm/engine/trainable_model.h"
 #include "charm/engine/training_block.h"
-#include "charm/engine/training_head.h"
 #include "charm/engine/weight_names.h"
-#include "charm/kernels/elementwise.h"
+#include "charm/kernels/kernels.h"
 #include "charm/kernels/row_gradients.h"
 #include "charm/kernels/thread_pool.h"
 
@@ -101,8 +101,9 @@ class CpuTrainableModel final : public TrainableModel {
     auto* dx = d_stream_.take<Element>(batch.num_tokens() * config_.hidden_size);
     for (std::int64_t layer = config_.num_layers - 1; layer >= options_.freeze_layers; --layer) {
       const auto at = static_cast<std::size_t>(layer);
-      blocks_[at].backward(batch, rows_of(batch, layer), inputs_[at].template get<Element>(), dy,
-                           dx, saved(layer), workspace_);
+      blocks_[at].backward({batch, rows_of(batch, layer), inputs_[at].template get<Element>(),
+                            saved(layer), workspace_},
+                           dy, dx);
       dy = dx;
     }
     if (gradients_.embed_VD.defined()) {
@@ -237,7 +238,7 @@ class CpuTrainableModel final : public TrainableModel {
       auto* y = buffer(layer + 1).template take<Element>(rows.count * config_.hidden_size);
       const bool kept = save && layer >= options_.freeze_layers;
       blocks_[static_cast<std::size_t>(layer)].forward(
-          batch, rows, x, y, kept ? saved(layer) : recomputed_, workspace_);
+          {batch, rows, x, kept ? saved(layer) : recomputed_, workspace_}, y);
       x = y;
     }
   }

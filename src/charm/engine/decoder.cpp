@@ -6,13 +6,11 @@
 #include "charm/base/check.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
+#include "charm/engine/gated_head.h"
 #include "charm/engine/head.h"
 #include "charm/engine/model_source.h"
-#include "charm/engine/objective_heads.h"
 #include "charm/engine/ops.h"
-#include "charm/engine/per_layer_input.h"
 #include "charm/engine/weights_folder.h"
-#include "charm/kernels/elementwise.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
 
@@ -200,8 +198,8 @@ Provenance model_provenance(const ModelSource& source, const DecoderConfig& conf
   return provenance;
 }
 
-LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
-                           const RewardModelOptions& options, bool lm_head) {
+LoadedWeights load_cpu_weights(const ModelSource& source, const DecoderConfig& config,
+                               const RewardModelOptions& options, bool lm_head) {
   const int threads =
       options.threads > 0 ? options.threads : static_cast<int>(available_processors());
   kernels::set_num_threads(threads);
@@ -214,7 +212,13 @@ LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& confi
              threads, kernels::instruction_set());
   DecoderWeights weights =
       load_weights(source, config, {.dtype = dtype, .as_stored = true, .lm_head = lm_head});
-  return {Decoder(config, std::move(weights), dtype), std::move(provenance)};
+  return {std::move(weights), dtype, std::move(provenance)};
+}
+
+LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
+                           const RewardModelOptions& options, bool lm_head) {
+  LoadedWeights loaded = load_cpu_weights(source, config, options, lm_head);
+  return {Decoder(config, std::move(loaded.weights), loaded.dtype), std::move(loaded.provenance)};
 }
 
 }  // namespace charm::engine

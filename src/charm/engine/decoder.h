@@ -85,8 +85,19 @@ struct LoadedDecoder {
 Provenance model_provenance(const ModelSource& source, const DecoderConfig& config, bool bfloat16,
                             std::string_view device);
 
-/// Loads the weights for the CPU in the requested dtype. Also sets the number of threads.
+/// Weights as stored, the type to compute in, and what manifests say of them.
+struct LoadedWeights {
+  DecoderWeights weights;
+  DType dtype = DType::kFloat32;
+  Provenance provenance;
+};
+
+/// Loads the weights for the CPU. Also sets the number of threads.
 /// @param lm_head  also load the causal LM's LM head
+LoadedWeights load_cpu_weights(const ModelSource& source, const DecoderConfig& config,
+                               const RewardModelOptions& options, bool lm_head);
+
+/// The same, as a decoder.
 LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
                            const RewardModelOptions& options, bool lm_head);
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "charm/engine/encoder_weights.h"
 #include "charm/engine/head.h"
 #include "charm/engine/model_config.h"
 
@@ -55,6 +56,7 @@ struct DecoderWeights {
   std::vector<BlockWeights> blocks;
   Tensor final_norm_D;
   std::vector<HeadLayer> head;  ///< empty for a causal LM
+  EncoderWeights encoder;       ///< a bidirectional encoder's, in place of all above but the head
   Tensor lm_head_VD;  ///< a causal LM's LM head, where loaded; the embedding itself where tied
 };
 

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "charm/engine/head.h"
+#include "charm/engine/heads.h"
 
+// Heads that mix the rewards of several objectives with the weights of a gating network.
 namespace charm::engine {
 
 // S responses, D model width, K objectives, Q outputs of an objective.
@@ -45,15 +48,30 @@ struct GatedHead {
   Tensor gate_scale;  ///< multiplies the weights; undefined: 1
 };
 
-/// Folds the tensors of a batch normalisation (eps 1e-5, PyTorch's default).
-HeadBatchNorm fold_batch_norm(const Tensor& weight_H, const Tensor& bias_H, const Tensor& mean_H,
-                              const Tensor& variance_H);
-
 /// score = sum_k g_k * (r T)_k, with r = rewards(x) of the pooled token and g = scale *
 /// softmax(gate(y) / temperature) of the gate token.
 /// @param x_SD  final hidden states of the pooled tokens, float32
 /// @param y_SD  of each response's gate token
 /// @return      [S] float32
 Tensor gated_score(const Tensor& x_SD, const Tensor& y_SD, const GatedHead& head);
+
+// Entries of the table in heads.cpp; in objective_heads.cpp.
+
+void read_gated_head(const ConfigReader& reader, const HeadEvidence& evidence,
+                     DecoderConfig& config);
+void read_quantile_head(const ConfigReader& reader, const HeadEvidence& evidence,
+                        DecoderConfig& config);
+void read_variance_head(const ConfigReader& reader, const HeadEvidence& evidence,
+                        DecoderConfig& config);
+void read_distribution_head(const ConfigReader& reader, const HeadEvidence& evidence,
+                            DecoderConfig& config);
+/// The tensors of all of them.
+std::vector<HeadLayerShape> objective_layers(const DecoderConfig& config);
+
+/// Whether the head mixes objectives.
+bool mixes_objectives(HeadKind kind);
+
+/// The head from its tensors, in the order of `objective_layers`.
+GatedHead make_gated_head(const DecoderConfig& config, const std::vector<HeadLayer>& layers);
 
 }  // namespace charm::engine

@@ -10,7 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/engine/config_reader.h"
 #include "charm/engine/families/family.h"
-#include "charm/engine/objective_heads.h"
+#include "charm/engine/gated_head.h"
 #include "charm/engine/weight_names.h"
 
 namespace charm::engine {
@@ -143,6 +143,13 @@ std::vector<HeadLayerShape> reward_token_layers(const DecoderConfig& c) {
   return {linear_layer("v_head", c.hidden_size, 1, /*bias=*/false)};
 }
 
+// DebertaV2ForSequenceClassification: ContextPooler and classifier, with the config's activation
+// between them.
+std::vector<HeadLayerShape> pooler_layers(const DecoderConfig& c) {
+  return {linear_layer("pooler.dense", c.hidden_size, c.hidden_size, /*bias=*/true),
+          linear_layer("classifier", c.hidden_size, 1, /*bias=*/true)};
+}
+
 constexpr std::string_view kTwoLayerNames[] = {"INFORMForSequenceClassification",
                                                "Qwen2ForRewardModel"};
 constexpr std::string_view kValueHeadNames[] = {"GRewardModel"};
@@ -210,6 +217,16 @@ constexpr Head kHeads[] = {
      /*by_tensors=*/false,
      read_nothing,
      logit_layers},
+    {HeadKind::kPooler,
+     "pooler",
+     "pooler and classifier on the first token (DeBERTa)",
+     {},
+     "",
+     /*pools_last_token=*/true,  // no pad at the end is left out
+     /*trains=*/false,
+     /*by_tensors=*/false,
+     read_nothing,
+     pooler_layers},
 };
 
 /// Known reward models with unsupported heads.

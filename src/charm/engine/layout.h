@@ -7,7 +7,7 @@
 #include "charm/engine/kv_cache.h"
 #include "charm/engine/rope.h"
 #include "charm/engine/token_batch.h"
-#include "charm/kernels/weight_gradient.h"
+#include "charm/kernels/gemm.h"
 
 namespace charm::engine {
 

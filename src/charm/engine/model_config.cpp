@@ -32,7 +32,7 @@ std::string known_architectures() {
   std::vector<std::string_view> names;
   for (const Family* family : all_families()) {
     names.push_back(family->sequence_classifier);
-    names.push_back(family->causal_lm);
+    if (!family->causal_lm.empty()) names.push_back(family->causal_lm);
   }
   for (const std::string_view architecture : wrapper_architectures()) names.push_back(architecture);
   for (const std::string_view architecture : head_architectures()) names.push_back(architecture);
@@ -272,17 +272,26 @@ bool has_delta_net(const DecoderConfig& config, std::size_t layer) {
          std::ranges::count(config.delta_net->layers, static_cast<std::int64_t>(layer)) > 0;
 }
 
-bool scores_alone(const DecoderConfig& config) { return config.delta_net || config.global_layers; }
+bool scores_alone(const DecoderConfig& config) {
+  return config.delta_net || config.global_layers || config.encoder;
+}
+
+namespace {
+
+const char* layers_that_score(const DecoderConfig& config) {
+  if (config.encoder) return "bidirectional encoders";
+  return config.delta_net ? "layers of linear attention (gated delta net)"
+                          : "layers of a gemma4_text model";
+}
+
+}  // namespace
 
 void require_more_than_scores(const DecoderConfig& config, std::string_view task,
                               std::string_view instead) {
   if (!scores_alone(config)) return;
   throw Error(ErrorKind::kInput,
               "{}: {} is not supported for {}, which are computed for scoring, on the CPU; {}",
-              config.architecture, task,
-              config.delta_net ? "layers of linear attention (gated delta net)"
-                               : "layers of a gemma4_text model",
-              instead);
+              config.architecture, task, layers_that_score(config), instead);
 }
 
 DecoderConfig parse_model_config(const std::string& json_text, const std::string& name,
@@ -309,6 +318,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   config.stored_dtype = stored_dtype(reader, parsed);
   family.read_config(reader, config);
   require_pad_in_vocabulary(reader, config);
+  if (config.encoder) head = &head_of(HeadKind::kPooler);
   if (head == nullptr) {
     head = find_stored_head(reader, evidence, config);
     if (head != nullptr && head->kind == HeadKind::kLinear)

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "charm/engine/encoder_config.h"
 #include "charm/kernels/delta_net.h"
-#include "charm/kernels/expert_rows.h"
 #include "charm/kernels/kernels.h"
 
 namespace charm::engine {
@@ -79,6 +79,7 @@ enum class HeadKind {
   kOpenRlhf,           ///< OpenRLHF's RewardModel
   kRewardToken,        ///< InternLM2's, read at a token that is appended
   kLmLogit,            ///< a logit of a causal LM (NVIDIA's Nemotron rewards)
+  kPooler,             ///< of bidirectional encoders (DeBERTa)
 };
 
 /// One module of a head's network, as torch's Sequential numbers it.
@@ -122,7 +123,8 @@ struct PerLayerConfig {
   bool operator==(const PerLayerConfig&) const = default;
 };
 
-/// Hyperparameters of a decoder; families differ in this data, not in code paths.
+/// Hyperparameters of a decoder; families differ in this data, not in code paths. A model with
+/// `encoder` is no decoder: the settings of attention, norms and RoPE below mean nothing for it.
 struct DecoderConfig {
   std::string architecture;  ///< "LlamaForSequenceClassification", ...
   std::string model_type;    ///< "llama"
@@ -160,6 +162,7 @@ struct DecoderConfig {
   bool norms_values = false;               ///< values are divided by their RMS, per head
   bool scales_layers = false;              ///< a layer's output is multiplied by a stored scalar
   std::optional<ExpertConfig> experts;
+  std::optional<EncoderConfig> encoder;  ///< a bidirectional encoder in place of the decoder
   RopeConfig rope;
   std::optional<RopeConfig> local_rope;  ///< RoPE of sliding-window layers, where it differs
   HeadKind head = HeadKind::kNone;
@@ -230,6 +233,10 @@ bool has_experts(const DecoderConfig& config, std::size_t layer);
 
 /// Whether a layer has a gated delta net in place of attention.
 bool has_delta_net(const DecoderConfig& config, std::size_t layer);
+
+/// Whether the responses to a prompt share its keys and values: not where its tokens attend to the
+/// response, so that each row is a sequence of its own.
+inline bool shares_prompts(const DecoderConfig& config) { return !config.encoder; }
 
 /// Whether a model has layers that are computed for scoring alone, on the CPU.
 bool scores_alone(const DecoderConfig& config);

@@ -1,5 +1,3 @@
-#include "charm/engine/objective_heads.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 
 #include "charm/base/error.h"
 #include "charm/engine/config_reader.h"
+#include "charm/engine/gated_head.h"
 
 namespace charm::engine {
 namespace {

@@ -1,11 +1,10 @@
-#include "charm/engine/per_layer_input.h"
-
 #include <cmath>
 #include <numbers>
 #include <vector>
 
+#include "charm/engine/cpu_block.h"
 #include "charm/engine/ops.h"
-#include "charm/kernels/elementwise.h"
+#include "charm/kernels/kernels.h"
 
 namespace charm::engine {
 namespace {

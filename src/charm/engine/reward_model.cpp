@@ -8,6 +8,7 @@
 #include "charm/base/log.h"
 #include "charm/base/option_table.h"
 #include "charm/engine/decoder.h"
+#include "charm/engine/encoder.h"
 #include "charm/engine/model_config.h"
 #include "charm/engine/plugin.h"
 
@@ -76,6 +77,7 @@ std::unique_ptr<RewardModel> load_reward_model(const ModelSource& source,
     log::warning("{}: the GPU back end does not compute a {}; --device auto takes the CPU",
                  source.folder.string(), config.architecture);
   }
+  if (config.encoder) return load_encoder(source, config, options);
   return std::make_unique<CpuRewardModel>(load_decoder(source, config, options, /*lm_head=*/false));
 }
 

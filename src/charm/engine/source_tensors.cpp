@@ -132,6 +132,22 @@ std::map<std::string, StoredTensor> with_single_projections(
   return single;
 }
 
+/// transformers 5.17, conversion_mapping.py: names of LayerNorm's tensors in early checkpoints.
+std::map<std::string, StoredTensor> with_layer_norm_names(
+    const std::map<std::string, StoredTensor>& tensors) {
+  constexpr std::pair<std::string_view, std::string_view> kNames[] = {{"LayerNorm.gamma", "weight"},
+                                                                      {"LayerNorm.beta", "bias"}};
+  std::map<std::string, StoredTensor> renamed;
+  for (const auto& [name, stored] : tensors) {
+    std::string own = name;
+    for (const auto& [early, late] : kNames) {
+      if (own.ends_with(early)) own.replace(own.rfind('.') + 1, std::string::npos, late);
+    }
+    renamed.emplace(std::move(own), stored);
+  }
+  return renamed;
+}
+
 bool is_of_bare_trunk(std::string_view name) {
   return name.starts_with("embed_tokens.") || name.starts_with("layers.") ||
          name.starts_with("norm.");
@@ -152,7 +168,7 @@ SourceTensors::SourceTensors(const ModelSource& source)
   for (const HeadFile& file : kNetworkFiles) {
     if (fs::exists(source.folder / file.name)) folder_.add(source.folder / file.name, file.prefix);
   }
-  tensors_ = folder_.tensors();
+  tensors_ = with_layer_norm_names(folder_.tensors());
   const std::string model_type = config_text(source.folder, "model_type");
   const Wrapper* wrapper = find_wrapper(model_type);
   if (wrapper != nullptr) tensors_ = unwrapped(*wrapper, tensors_, source.folder);

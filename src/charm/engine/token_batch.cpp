@@ -50,15 +50,18 @@ std::int64_t PromptGroup::num_tokens() const {
   return count;
 }
 
-std::vector<PromptGroup> group_by_prompt(std::vector<std::pair<std::size_t, PooledRow>> rows) {
+std::vector<PromptGroup> group_by_prompt(std::vector<std::pair<std::size_t, PooledRow>> rows,
+                                         bool shares_prompts) {
   std::vector<PromptGroup> groups;
   std::map<std::vector<std::int32_t>, std::size_t> group_of_prompt;
   for (auto& [number, row] : rows) {
     const auto border = row.ids.begin() + row.prompt_length;
     std::vector<std::int32_t> prompt(row.ids.begin(), border);
-    const auto [entry, is_new] = group_of_prompt.try_emplace(prompt, groups.size());
-    if (is_new) groups.push_back({.prompt_ids = std::move(prompt), .responses = {}, .rows = {}});
-    PromptGroup& group = groups[entry->second];
+    std::size_t place = groups.size();
+    if (shares_prompts) place = group_of_prompt.try_emplace(prompt, place).first->second;
+    if (place == groups.size())
+      groups.push_back({.prompt_ids = std::move(prompt), .responses = {}, .rows = {}});
+    PromptGroup& group = groups[place];
     group.responses.emplace_back(border, row.ids.end());
     group.rows.push_back(number);
     group.num_cut.push_back(row.num_cut);

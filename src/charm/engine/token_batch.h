@@ -45,8 +45,10 @@ struct PromptGroup {
 
 /// Groups rows by identical prompt tokens; groups are in order of their first row, rows in input
 /// order.
-/// @param rows  (caller's row number, row)
-std::vector<PromptGroup> group_by_prompt(std::vector<std::pair<std::size_t, PooledRow>> rows);
+/// @param rows            (caller's row number, row)
+/// @param shares_prompts  of the model (see its config); without it each row is a group
+std::vector<PromptGroup> group_by_prompt(std::vector<std::pair<std::size_t, PooledRow>> rows,
+                                         bool shares_prompts = true);
 
 /// Packs whole groups, in order, into batches of at most `budget_tokens`. A group larger than the
 /// budget is split between responses into batches of its own; all but the last of them continue, so

@@ -6,19 +6,13 @@
 
 #include "charm/base/error.h"
 #include "charm/engine/ops.h"
-#include "charm/kernels/elementwise.h"
+#include "charm/kernels/kernels.h"
 
 namespace charm::engine {
 namespace {
 
 // T packed tokens, Q query rows, S responses, D model width, H query heads, K key/value heads, E
 // head width, F MLP width.
-
-template <typename Element>
-kernels::HeadRows<Element> head_rows(const Element* data, std::int64_t heads,
-                                     std::int64_t head_dim) {
-  return {data, head_dim, heads * head_dim};
-}
 
 template <typename Element>
 void copy_rows(const Element* from, Element* to, std::int64_t elements) {
@@ -56,32 +50,32 @@ const Element* TrainingBlock<Element>::norm(const Element* x, const Tensor& weig
 }
 
 template <typename Element>
-void TrainingBlock<Element>::project(const TrainingBatch& batch, const Element* x_TD,
-                                     SavedActivations& saved, TrainingWorkspace& workspace) const {
-  const std::int64_t tokens = batch.num_tokens();
+void TrainingBlock<Element>::project(const Pass& pass) const {
+  const std::int64_t tokens = pass.batch.num_tokens();
+  SavedActivations& saved = pass.saved;
   auto* q = saved.q.take<Element>(tokens * q_width());
   auto* k = saved.k.take<Element>(tokens * kv_width());
   auto* v = saved.v.take<Element>(tokens * kv_width());
   auto* q_in = weights_.q_norm_E.defined() ? saved.q_in.take<Element>(tokens * q_width()) : q;
   auto* k_in = weights_.k_norm_E.defined() ? saved.k_in.take<Element>(tokens * kv_width()) : k;
-  const RopeTable& rope = batch.ropes.at(rope_);
+  const RopeTable& rope = pass.batch.ropes.at(rope_);
   const std::int64_t half = rope.cos_TF.cols();
   const auto finish = [&](const Element* in, Element* out, const Tensor& norm_E,
                           std::int64_t values, const RowTile& tile) {
+    const std::int64_t at = tile.begin * values;
     if (norm_E.defined()) {
-      kernels::rms_norm_rows<Element>({in + tile.begin * values, values}, norm_E.data<float>(),
-                                      norm_offset(), eps(), {out + tile.begin * values, values},
-                                      tile.count, norm_heads(norm_E, values), norm_E.numel());
+      kernels::rms_norm_rows<Element>({in + at, values}, norm_E.data<float>(), norm_offset(), eps(),
+                                      {out + at, values}, tile.count, values / norm_E.numel(),
+                                      norm_E.numel());
     }
-    kernels::rope_rows<Element>({out + tile.begin * values, values},
-                                rope.cos_TF.data<float>() + tile.begin * half,
+    kernels::rope_rows<Element>({out + at, values}, rope.cos_TF.data<float>() + tile.begin * half,
                                 rope.sin_TF.data<float>() + tile.begin * half, tile.count,
                                 values / config_.head_dim, config_.head_dim, 2 * half,
                                 /*inverse=*/false);
   };
-  for (const RowTile& tile : batch.all.tiles) {
-    const Element* normed =
-        norm(x_TD + tile.begin * width(), weights_.input_norm_D, tile.count, workspace.normed);
+  for (const RowTile& tile : pass.batch.all.tiles) {
+    const Element* normed = norm(pass.x_TD + tile.begin * width(), weights_.input_norm_D,
+                                 tile.count, pass.workspace.normed);
     const kernels::GemmOutput<Element> outputs[] = {
         {&layers_.q, q_in + tile.begin * q_width(), q_width()},
         {&layers_.k, k_in + tile.begin * kv_width(), kv_width()},
@@ -93,14 +87,15 @@ void TrainingBlock<Element>::project(const TrainingBatch& batch, const Element* 
 }
 
 template <typename Element>
-const Element* TrainingBlock<Element>::query_rows(const TrainingBatch& batch, const QueryRows& rows,
-                                                  SavedActivations& saved) const {
+const Element* TrainingBlock<Element>::query_rows(const Pass& pass) const {
+  SavedActivations& saved = pass.saved;
   const auto* q = saved.q.get<Element>();
-  if (!is_last(batch, rows)) return q;
-  auto* q_last = saved.q_last.take<Element>(rows.count * q_width());
-  for (std::int64_t s = 0; s < rows.count; ++s)
-    copy_rows(q + batch.last_S[static_cast<std::size_t>(s)] * q_width(), q_last + s * q_width(),
-              q_width());
+  if (!pass.is_last()) return q;
+  auto* q_last = saved.q_last.take<Element>(pass.rows.count * q_width());
+  for (std::int64_t s = 0; s < pass.rows.count; ++s) {
+    const std::int64_t token = pass.batch.last_S[static_cast<std::size_t>(s)];
+    copy_rows(q + token * q_width(), q_last + s * q_width(), q_width());
+  }
   return q_last;
 }
 
@@ -109,15 +104,13 @@ void TrainingBlock<Element>::add_branch(const kernels::PackedWeight& layer, cons
                                         const Tensor& norm_D, const Element* residual, Element* y,
                                         Element* branch, std::int64_t rows,
                                         TrainingWorkspace& workspace) const {
-  if (!norm_D.defined()) {
-    copy_rows(residual, y, rows * width());
-    const kernels::GemmOutput<Element> outputs[] = {{&layer, y, width(), /*add=*/true}};
-    kernels::gemm<Element>(x, layer.inputs(), rows, outputs);
+  if (norm_D.defined()) {
+    apply(layer, x, rows, branch);
+    add_normed(branch, norm_D, residual, y, rows, workspace);
     return;
   }
-  const kernels::GemmOutput<Element> outputs[] = {{&layer, branch, width()}};
-  kernels::gemm<Element>(x, layer.inputs(), rows, outputs);
-  add_normed(branch, norm_D, residual, y, rows, workspace);
+  copy_rows(residual, y, rows * width());
+  apply(layer, x, rows, y, /*add=*/true);
 }
 
 template <typename Element>
@@ -130,85 +123,80 @@ void TrainingBlock<Element>::add_normed(const Element* branch, const Tensor& nor
 }
 
 template <typename Element>
-void TrainingBlock<Element>::attention_forward(const TrainingBatch& batch, const QueryRows& rows,
-                                               const Element* x_TD, SavedActivations& saved,
-                                               TrainingWorkspace& workspace) const {
-  project(batch, x_TD, saved, workspace);
-  const Element* queries = query_rows(batch, rows, saved);
+void TrainingBlock<Element>::attention_forward(const Pass& pass) const {
+  project(pass);
+  SavedActivations& saved = pass.saved;
+  const QueryRows& rows = pass.rows;
+  const Element* queries = query_rows(pass);
   auto* attended = saved.attended.take<Element>(rows.count * q_width());
   auto* middle = saved.middle.take<Element>(rows.count * width());
   const kernels::LogSumExp log_sum_exp{
       saved.log_sum_exp.take<float>(rows.count * config_.num_heads), rows.count};
-  const kernels::PackedKv<Element> keys(
-      head_rows(saved.k.get<Element>(), config_.num_kv_heads, config_.head_dim),
-      head_rows(saved.v.get<Element>(), config_.num_kv_heads, config_.head_dim), rows.sequences,
-      attention_shape_, workspace.packed_kv.memory());
-  kernels::attention<Element>(head_rows(queries, config_.num_heads, config_.head_dim), keys,
-                              attended, rows.sequences, attention_shape_, log_sum_exp);
+  const kernels::PackedKv<Element> keys(head_rows(saved.k.get<Element>(), config_.num_kv_heads),
+                                        head_rows(saved.v.get<Element>(), config_.num_kv_heads),
+                                        rows.sequences, attention_shape_,
+                                        pass.workspace.packed_kv.memory());
+  kernels::attention<Element>(head_rows(queries, config_.num_heads), keys, attended, rows.sequences,
+                              attention_shape_, log_sum_exp);
   const Tensor& out_norm = weights_.attention_out_norm_D;
   auto* branch =
       out_norm.defined() ? saved.attention_out.take<Element>(rows.count * width()) : nullptr;
-  if (is_last(batch, rows)) {
-    for (std::int64_t s = 0; s < rows.count; ++s)
-      copy_rows(x_TD + batch.last_S[static_cast<std::size_t>(s)] * width(), middle + s * width(),
-                width());
+  if (pass.is_last()) {
+    for (std::int64_t s = 0; s < rows.count; ++s) {
+      const std::int64_t token = pass.batch.last_S[static_cast<std::size_t>(s)];
+      copy_rows(pass.x_TD + token * width(), middle + s * width(), width());
+    }
   }
   for (const RowTile& tile : rows.tiles) {
     const std::int64_t at = tile.begin * width();
-    const Element* residual = is_last(batch, rows) ? middle + at : x_TD + at;
+    const Element* residual = (pass.is_last() ? middle : pass.x_TD) + at;
     add_branch(layers_.o, attended + tile.begin * q_width(), out_norm, residual, middle + at,
-               branch == nullptr ? nullptr : branch + at, tile.count, workspace);
+               branch == nullptr ? nullptr : branch + at, tile.count, pass.workspace);
   }
 }
 
 template <typename Element>
-void TrainingBlock<Element>::mlp_tile(const Element* middle, Element* y, Element* gate, Element* up,
-                                      Element* mlp_out, std::int64_t rows,
-                                      TrainingWorkspace& workspace) const {
+void TrainingBlock<Element>::mlp_tile(const Element* middle, Element* y,
+                                      const MlpRows<Element>& mlp, Element* mlp_out,
+                                      std::int64_t rows, TrainingWorkspace& workspace) const {
   const Element* normed = norm(middle, weights_.mlp_norm_D, rows, workspace.normed);
   const Tensor& out_norm = weights_.mlp_out_norm_D;
-  if (!layers_.experts.empty()) {
-    if (out_norm.defined()) {
-      experts_forward(normed, /*add=*/false, mlp_out, rows, workspace);
-      add_normed(mlp_out, out_norm, middle, y, rows, workspace);
-    } else {
-      copy_rows(middle, y, rows * width());
-      experts_forward(normed, /*add=*/true, y, rows, workspace);
-    }
-    return;
+  if (layers_.experts.empty()) {
+    mlp_hidden(layers_.mlp, config_.activation, normed, rows, mlp);
+    add_branch(layers_.mlp.down, mlp.hidden, out_norm, middle, y, mlp_out, rows, workspace);
+  } else if (out_norm.defined()) {
+    experts_forward(normed, /*add=*/false, mlp_out, rows, workspace);
+    add_normed(mlp_out, out_norm, middle, y, rows, workspace);
+  } else {
+    copy_rows(middle, y, rows * width());
+    experts_forward(normed, /*add=*/true, y, rows, workspace);
   }
-  const kernels::GemmOutput<Element> outputs[] = {{&layers_.mlp.gate, gate, mlp_width()},
-                                                  {&layers_.mlp.up, up, mlp_width()}};
-  kernels::gemm<Element>(normed, width(), rows, outputs);
-  auto* hidden = workspace.hidden.take<Element>(rows * mlp_width());
-  kernels::gate_rows(gate, up, config_.activation, hidden, rows, mlp_width());
-  add_branch(layers_.mlp.down, hidden, out_norm, middle, y, mlp_out, rows, workspace);
 }
 
 template <typename Element>
-void TrainingBlock<Element>::forward(const TrainingBatch& batch, const QueryRows& rows,
-                                     const Element* x_TD, Element* y_QD, SavedActivations& saved,
-                                     TrainingWorkspace& workspace) const {
-  attention_forward(batch, rows, x_TD, saved, workspace);
+void TrainingBlock<Element>::forward(const Pass& pass, Element* y_QD) const {
+  attention_forward(pass);
+  SavedActivations& saved = pass.saved;
+  TrainingWorkspace& workspace = pass.workspace;
   const bool store = saved.stored == Stored::kAll;
-  const bool dense = layers_.experts.empty();
   const bool has_out_norm = weights_.mlp_out_norm_D.defined();
-  const std::int64_t mlp_values = dense ? mlp_width() : 0;
+  const std::int64_t values = layers_.experts.empty() ? mlp_width() : 0;
   if (store) {
-    saved.gate.take<Element>(rows.count * mlp_values);
-    saved.up.take<Element>(rows.count * mlp_values);
-    if (has_out_norm) saved.mlp_out.take<Element>(rows.count * width());
+    saved.gate.take<Element>(pass.rows.count * values);
+    saved.up.take<Element>(pass.rows.count * values);
+    if (has_out_norm) saved.mlp_out.take<Element>(pass.rows.count * width());
   }
   const auto place = [&](TrainingBuffer& stored, TrainingBuffer& tile_only, const RowTile& tile,
-                         std::int64_t values) {
-    return store ? stored.get<Element>() + tile.begin * values
-                 : tile_only.take<Element>(tile.count * values);
+                         std::int64_t row_values) {
+    return store ? stored.get<Element>() + tile.begin * row_values
+                 : tile_only.take<Element>(tile.count * row_values);
   };
-  const auto* middle = saved.middle.get<Element>();
-  for (const RowTile& tile : rows.tiles) {
+  for (const RowTile& tile : pass.rows.tiles) {
     const std::int64_t at = tile.begin * width();
-    mlp_tile(middle + at, y_QD + at, place(saved.gate, workspace.gate, tile, mlp_values),
-             place(saved.up, workspace.up, tile, mlp_values),
+    const MlpRows<Element> mlp{.gate = place(saved.gate, workspace.gate, tile, values),
+                               .up = place(saved.up, workspace.up, tile, values),
+                               .hidden = workspace.hidden.take<Element>(tile.count * values)};
+    mlp_tile(saved.middle.get<Element>() + at, y_QD + at, mlp,
              has_out_norm ? place(saved.mlp_out, workspace.branch, tile, width()) : nullptr,
              tile.count, workspace);
   }

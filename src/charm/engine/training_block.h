@@ -9,11 +9,9 @@
 #include "charm/engine/layout.h"
 #include "charm/engine/model_config.h"
 #include "charm/kernels/attention.h"
-#include "charm/kernels/expert_rows.h"
 #include "charm/kernels/gemm.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/row_gradients.h"
-#include "charm/kernels/weight_gradient.h"
 
 namespace charm::engine {
 
@@ -98,6 +96,66 @@ struct TrainingWorkspace {
       routed;
 };
 
+// training_layers.cpp: linear layers and gated MLPs.
+
+/// y = x W^T + b, or y += that.
+template <typename Element>
+void apply(const kernels::PackedWeight& layer, const Element* x, std::int64_t rows, Element* y,
+           bool add = false) {
+  const kernels::GemmOutput<Element> outputs[] = {{&layer, y, layer.outputs(), add}};
+  kernels::gemm<Element>(x, layer.inputs(), rows, outputs);
+}
+
+/// One linear layer's gradients over one tile: dW += dY^T X and db += sum of dY.
+template <typename Element>
+struct LayerGradient {
+  kernels::Rows<const Element> dy;  ///< [rows, outputs]
+  Tensor* weight_OI = nullptr;      ///< gradient
+  Tensor* bias_O = nullptr;         ///< null or undefined: no bias
+  TrainingBuffer* panels = nullptr;
+};
+
+/// Of layers with the same input.
+template <typename Element>
+void add_layer_gradients(std::initializer_list<LayerGradient<Element>> layers, const Element* x,
+                         std::int64_t inputs, const std::vector<kernels::RowRun>& runs,
+                         TrainingBuffer& panels_x);
+
+/// What a gated MLP computes from its input on the way to its output, [rows, F] each.
+template <typename Element>
+struct MlpRows {
+  Element *gate = nullptr, *up = nullptr, *hidden = nullptr;
+};
+
+template <typename Element>
+void mlp_hidden(const TrainingMlp& mlp, Activation activation, const Element* x, std::int64_t rows,
+                const MlpRows<Element>& to);
+
+/// Gradients of a gated MLP's weights.
+struct MlpGradients {
+  Tensor *gate_FD, *up_FD, *down_DF;
+  Tensor *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;
+};
+
+/// Adds the weights' gradients; dx = the gradient of its input.
+template <typename Element>
+void gated_mlp_backward(const TrainingMlp& mlp, Activation activation,
+                        const MlpGradients& gradients, const Element* x,
+                        const MlpRows<Element>& values, const Element* dy, Element* dx,
+                        const std::vector<kernels::RowRun>& runs, TrainingWorkspace& workspace);
+
+/// Layers and memory of one forward or backward pass of a block.
+template <typename Element>
+struct TrainingPass {
+  const TrainingBatch& batch;
+  const QueryRows& rows;  ///< `batch.all`, or in the last block `batch.last`
+  const Element* x_TD;    ///< the block's input
+  SavedActivations& saved;
+  TrainingWorkspace& workspace;
+
+  bool is_last() const { return &rows == &batch.last; }
+};
+
 /// A decoder block with a backward pass written by hand: norm, attention, (norm,) add, norm, MLP,
 /// (norm,) add. Linear layers and attention compute in `Element`, norms and routers in float32 on
 /// the masters. Row tiles bound the memory; all sums over rows run in the order of the rows. Not
@@ -105,6 +163,8 @@ struct TrainingWorkspace {
 template <typename Element>
 class TrainingBlock {
  public:
+  using Pass = TrainingPass<Element>;
+
   /// @param weights    float32 masters with split projections; shared
   /// @param gradients  of the same shapes; undefined tensors for a frozen block
   TrainingBlock(const DecoderConfig& config, std::size_t layer, BlockWeights weights,
@@ -115,42 +175,31 @@ class TrainingBlock {
 
   bool is_trainable() const { return gradients_.o_DHE.defined(); }
 
-  /// @param x_TD  the input, [T, D]
   /// @param y_QD  the output
-  void forward(const TrainingBatch& batch, const QueryRows& rows, const Element* x_TD,
-               Element* y_QD, SavedActivations& saved, TrainingWorkspace& workspace) const;
+  void forward(const Pass& pass, Element* y_QD) const;
 
-  /// Adds the weights' gradients. `saved` may be of any kind; what it lacks is computed again, in
-  /// it.
+  /// Adds the weights' gradients. `pass.saved` may be of any kind; what it lacks is computed again,
+  /// in it.
   /// @param dy_QD  gradient of the output; overwritten
   /// @param dx_TD  gradient of the input; dy_QD itself where every token is a query row
-  void backward(const TrainingBatch& batch, const QueryRows& rows, const Element* x_TD,
-                Element* dy_QD, Element* dx_TD, SavedActivations& saved,
-                TrainingWorkspace& workspace);
+  void backward(const Pass& pass, Element* dy_QD, Element* dx_TD);
 
  private:
-  bool is_last(const TrainingBatch& batch, const QueryRows& rows) const {
-    return &rows == &batch.last;
-  }
   std::int64_t q_width() const { return config_.num_heads * config_.head_dim; }
   std::int64_t kv_width() const { return config_.num_kv_heads * config_.head_dim; }
   std::int64_t width() const { return config_.hidden_size; }
   std::int64_t mlp_width() const { return layers_.mlp.gate.outputs(); }
   float norm_offset() const { return config_.norms_add_one ? 1.0f : 0.0f; }
   float eps() const { return static_cast<float>(config_.rms_norm_eps); }
-  /// Of QK-norm: one norm per head, or one over all.
-  std::int64_t norm_heads(const Tensor& norm, std::int64_t values) const {
-    return values / norm.numel();
+  kernels::HeadRows<Element> head_rows(const Element* data, std::int64_t heads) const {
+    return {data, config_.head_dim, heads * config_.head_dim};
   }
 
   const Element* norm(const Element* x, const Tensor& weight_D, std::int64_t rows,
                       TrainingBuffer& to) const;
-  void attention_forward(const TrainingBatch& batch, const QueryRows& rows, const Element* x_TD,
-                         SavedActivations& saved, TrainingWorkspace& workspace) const;
-  void project(const TrainingBatch& batch, const Element* x_TD, SavedActivations& saved,
-               TrainingWorkspace& workspace) const;
-  const Element* query_rows(const TrainingBatch& batch, const QueryRows& rows,
-                            SavedActivations& saved) const;
+  void attention_forward(const Pass& pass) const;
+  void project(const Pass& pass) const;
+  const Element* query_rows(const Pass& pass) const;
   /// y = residual + norm(layer(x)), or residual + layer(x). `branch` keeps layer(x) where there is
   /// a norm.
   void add_branch(const kernels::PackedWeight& layer, const Element* x, const Tensor& norm_D,
@@ -159,25 +208,23 @@ class TrainingBlock {
   /// y = residual + norm(branch).
   void add_normed(const Element* branch, const Tensor& norm_D, const Element* residual, Element* y,
                   std::int64_t rows, TrainingWorkspace& workspace) const;
-  void mlp_tile(const Element* middle, Element* y, Element* gate, Element* up, Element* mlp_out,
+  void mlp_tile(const Element* middle, Element* y, const MlpRows<Element>& mlp, Element* mlp_out,
                 std::int64_t rows, TrainingWorkspace& workspace) const;
 
-  /// A norm's weight gradient, and dx = (add: dx +=) the gradient through it.
-  void norm_backward(const Element* x, const Element* dy, const Tensor& norm_D, Tensor& gradient_D,
-                     Element* dx, std::int64_t rows, bool add) const;
+  /// A norm's weight gradient, and dx = (add: dx +=) the gradient through it. `heads` norms stand
+  /// side by side in a row.
+  void norm_backward(const Tensor& norm, Tensor& gradient, kernels::Rows<const Element> x,
+                     kernels::Rows<const Element> dy, kernels::Rows<Element> dx, std::int64_t rows,
+                     std::int64_t heads, bool add) const;
   /// Gradient of what a branch gave before its norm; `dy` itself without one.
   const Element* branch_gradient(const Element* dy, const Element* branch, const Tensor& norm_D,
                                  Tensor& gradient_D, std::int64_t rows, TrainingBuffer& to) const;
   /// dx += the gradient through the norm before a branch; adds the norm's weight gradient.
   void add_norm_gradient(const Element* x, const Element* d_normed, const Tensor& norm_D,
                          Tensor& gradient_D, Element* dx, std::int64_t rows) const;
-  void mlp_backward(const RowTile& tile, Element* dy_QD, SavedActivations& saved, bool stored,
-                    TrainingWorkspace& workspace);
-  void attention_backward(const TrainingBatch& batch, const QueryRows& rows, const Element* x_TD,
-                          Element* dy_QD, Element* dx_TD, SavedActivations& saved,
-                          TrainingWorkspace& workspace);
-  void projections_backward(const TrainingBatch& batch, const Element* x_TD, Element* d_qkv,
-                            Element* dx_TD, SavedActivations& saved, TrainingWorkspace& workspace);
+  void mlp_backward(const Pass& pass, const RowTile& tile, Element* dy_QD);
+  void attention_backward(const Pass& pass, Element* dy_QD, Element* dx_TD);
+  void projections_backward(const Pass& pass, Element* d_qkv, Element* dx_TD);
 
   // training_experts.cpp
   struct ExpertPass;
@@ -195,21 +242,6 @@ class TrainingBlock {
   BlockWeights weights_, gradients_;
   TrainingLayers layers_;
 };
-
-/// One linear layer's gradients over one tile: dW += dY^T X and db += sum of dY.
-template <typename Element>
-struct LayerGradient {
-  kernels::Rows<const Element> dy;  ///< [rows, outputs]
-  Tensor* weight_OI = nullptr;      ///< gradient
-  Tensor* bias_O = nullptr;         ///< undefined: no bias
-  TrainingBuffer* panels = nullptr;
-};
-
-/// Of layers with the same input.
-template <typename Element>
-void add_layer_gradients(std::initializer_list<LayerGradient<Element>> layers,
-                         const kernels::Rows<const Element>& x, std::int64_t inputs,
-                         const std::vector<kernels::RowRun>& runs, TrainingBuffer& panels_x);
 
 /// Memory of one block's activations for a batch, in bytes.
 struct ActivationBytes {

@@ -57,11 +57,16 @@ void add_logit_gradients(const float* logits_X, const kernels::ExpertRouting& ro
 template <typename Element>
 struct TrainingBlock<Element>::ExpertPass {
   kernels::ExpertRows rows;
-  const float* normed_f32 = nullptr;                          ///< [T, D]
-  const float* logits = nullptr;                              ///< [T, X]
-  Element* gathered = nullptr;                                ///< [N, D]
-  Element *gate = nullptr, *up = nullptr, *hidden = nullptr;  ///< [N, F]
-  Element* out = nullptr;                                     ///< [N, D]
+  const float* normed_f32 = nullptr;  ///< [T, D]
+  const float* logits = nullptr;      ///< [T, X]
+  Element* gathered = nullptr;        ///< [N, D]
+  MlpRows<Element> mlps;              ///< [N, F]
+  Element* out = nullptr;             ///< [N, D]
+
+  /// From row `begin` on.
+  MlpRows<Element> mlps_from(std::int64_t begin, std::int64_t values) const {
+    return {mlps.gate + begin * values, mlps.up + begin * values, mlps.hidden + begin * values};
+  }
 };
 
 template <typename Element>
@@ -72,17 +77,16 @@ typename TrainingBlock<Element>::ExpertPass TrainingBlock<Element>::run_experts(
   auto* normed_f32 = workspace.normed_f32.take<float>(rows * width());
   for (std::int64_t i = 0; i < rows * width(); ++i) normed_f32[i] = widened(normed[i]);
   auto* logits = workspace.logits.take<float>(rows * routing.num_experts);
-  const kernels::GemmOutput<float> to_logits[] = {{&layers_.router, logits, routing.num_experts}};
-  kernels::gemm<float>(normed_f32, width(), rows, to_logits);
+  apply(layers_.router, normed_f32, rows, logits);
   pass.normed_f32 = normed_f32;
   pass.logits = logits;
   pass.rows = kernels::route(logits, rows, routing);
   const auto gathered = static_cast<std::int64_t>(pass.rows.rows_N.size());
   const std::int64_t values = layers_.experts.front().gate.outputs();
   pass.gathered = workspace.gathered.take<Element>(gathered * width());
-  pass.gate = workspace.gate.take<Element>(gathered * values);
-  pass.up = workspace.up.take<Element>(gathered * values);
-  pass.hidden = workspace.hidden.take<Element>(gathered * values);
+  pass.mlps = {.gate = workspace.gate.take<Element>(gathered * values),
+               .up = workspace.up.take<Element>(gathered * values),
+               .hidden = workspace.hidden.take<Element>(gathered * values)};
   pass.out = workspace.expert_out.take<Element>(gathered * width());
   kernels::gather_rows<Element>(normed, pass.rows, width(), pass.gathered);
   for (std::size_t e = 0; e < layers_.experts.size(); ++e) {
@@ -90,14 +94,9 @@ typename TrainingBlock<Element>::ExpertPass TrainingBlock<Element>::run_experts(
     const std::int64_t count = pass.rows.begins_X[e + 1] - begin;
     if (count == 0) continue;
     const TrainingMlp& mlp = layers_.experts[e];
-    const kernels::GemmOutput<Element> to_gate[] = {{&mlp.gate, pass.gate + begin * values, values},
-                                                    {&mlp.up, pass.up + begin * values, values}};
-    kernels::gemm<Element>(pass.gathered + begin * width(), width(), count, to_gate);
-    kernels::gate_rows(pass.gate + begin * values, pass.up + begin * values, config_.activation,
-                       pass.hidden + begin * values, count, values);
-    const kernels::GemmOutput<Element> to_out[] = {
-        {&mlp.down, pass.out + begin * width(), width()}};
-    kernels::gemm<Element>(pass.hidden + begin * values, values, count, to_out);
+    const MlpRows<Element> rows_of_expert = pass.mlps_from(begin, values);
+    mlp_hidden(mlp, config_.activation, pass.gathered + begin * width(), count, rows_of_expert);
+    apply(mlp.down, rows_of_expert.hidden, count, pass.out + begin * width());
   }
   return pass;
 }
@@ -155,33 +154,19 @@ void TrainingBlock<Element>::experts_backward(const Element* normed, const Eleme
     // A step of its own for every row: which rows an expert has in a tile depends on the batch.
     std::vector<kernels::RowRun> runs;
     for (std::int64_t n = 0; n < count; ++n) runs.push_back({n, 1});
-    const TrainingMlp& mlp = layers_.experts[e];
     ExpertWeights& gradient = gradients_.experts[e];
-    const Element* dy = d_expert_out + begin * width();
-    add_layer_gradients<Element>({{{dy, width()}, &gradient.down_DF, nullptr, &workspace.panels_a}},
-                                 {pass.hidden + begin * values, values}, values, runs,
-                                 workspace.panels_x);
-    auto* d_hidden = workspace.d_hidden.take<Element>(count * values);
-    const kernels::GemmOutput<Element> to_hidden[] = {{&mlp.down_t, d_hidden, values}};
-    kernels::gemm<Element>(dy, width(), count, to_hidden);
-    auto* d_gate_up = workspace.d_gate_up.take<Element>(count * 2 * values);
-    kernels::gate_backward(pass.gate + begin * values, pass.up + begin * values, d_hidden,
-                           config_.activation, d_gate_up, count, values);
-    add_layer_gradients<Element>(
-        {{{d_gate_up, 2 * values}, &gradient.gate_FD, nullptr, &workspace.panels_a},
-         {{d_gate_up + values, 2 * values}, &gradient.up_FD, nullptr, &workspace.panels_b}},
-        {pass.gathered + begin * width(), width()}, width(), runs, workspace.panels_x);
-    const kernels::GemmOutput<Element> to_gathered[] = {
-        {&mlp.gate_up_t, d_gathered + begin * width(), width()}};
-    kernels::gemm<Element>(d_gate_up, 2 * values, count, to_gathered);
+    gated_mlp_backward(layers_.experts[e], config_.activation,
+                       {&gradient.gate_FD, &gradient.up_FD, &gradient.down_DF},
+                       pass.gathered + begin * width(), pass.mlps_from(begin, values),
+                       d_expert_out + begin * width(), d_gathered + begin * width(), runs,
+                       workspace);
   }
 
   add_layer_gradients<float>(
       {{{d_logits, num_experts}, &gradients_.router_XD, nullptr, &workspace.panels_a}},
-      {pass.normed_f32, width()}, width(), {{0, rows}}, workspace.panels_x);
+      pass.normed_f32, width(), {{0, rows}}, workspace.panels_x);
   auto* routed = workspace.routed.take<float>(rows * width());
-  const kernels::GemmOutput<float> to_routed[] = {{&layers_.router_t, routed, width()}};
-  kernels::gemm<float>(d_logits, num_experts, rows, to_routed);
+  apply(layers_.router_t, d_logits, rows, routed);
   for (std::int64_t i = 0; i < rows * width(); ++i) narrow_to(routed[i], d_normed[i]);
   kernels::ExpertRows sums = pass.rows;
   std::fill(sums.weights_Tk.begin(), sums.weights_Tk.end(), 1.0f);

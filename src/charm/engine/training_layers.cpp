@@ -91,7 +91,74 @@ TrainingLayers pack_training_layers(const BlockWeights& weights, bool backward) 
   return layers;
 }
 
-template TrainingLayers pack_training_layers<float>(const BlockWeights&, bool);
-template TrainingLayers pack_training_layers<BFloat16>(const BlockWeights&, bool);
+template <typename Element>
+void add_layer_gradients(std::initializer_list<LayerGradient<Element>> layers, const Element* x,
+                         std::int64_t inputs, const std::vector<kernels::RowRun>& runs,
+                         TrainingBuffer& panels_x) {
+  const std::int64_t rows = runs.back().begin + runs.back().length;
+  const auto packed_x = kernels::RowPanels::pack(x, inputs, inputs, runs, panels_x.memory());
+  std::vector<kernels::RowPanels> packed;
+  packed.reserve(layers.size());  // pointers into it stay valid
+  std::vector<kernels::WeightGradient> products;
+  for (const LayerGradient<Element>& layer : layers) {
+    const std::int64_t outputs = layer.weight_OI->rows();
+    packed.push_back(kernels::RowPanels::pack(layer.dy.data, layer.dy.stride, outputs, runs,
+                                              layer.panels->memory()));
+    products.push_back({&packed.back(), layer.weight_OI->template mutable_data<float>()});
+    if (layer.bias_O != nullptr && layer.bias_O->defined())
+      kernels::add_column_sums<Element>(layer.dy, rows, outputs,
+                                        layer.bias_O->template mutable_data<float>());
+  }
+  kernels::add_weight_gradients(products, packed_x);
+}
+
+template <typename Element>
+void mlp_hidden(const TrainingMlp& mlp, Activation activation, const Element* x, std::int64_t rows,
+                const MlpRows<Element>& to) {
+  const std::int64_t values = mlp.gate.outputs();
+  const kernels::GemmOutput<Element> outputs[] = {{&mlp.gate, to.gate, values},
+                                                  {&mlp.up, to.up, values}};
+  kernels::gemm<Element>(x, mlp.gate.inputs(), rows, outputs);
+  kernels::gate_rows(to.gate, to.up, activation, to.hidden, rows, values);
+}
+
+template <typename Element>
+void gated_mlp_backward(const TrainingMlp& mlp, Activation activation,
+                        const MlpGradients& gradients, const Element* x,
+                        const MlpRows<Element>& values, const Element* dy, Element* dx,
+                        const std::vector<kernels::RowRun>& runs, TrainingWorkspace& workspace) {
+  const std::int64_t rows = runs.back().begin + runs.back().length;
+  const std::int64_t model_width = mlp.gate.inputs(), mlp_width = mlp.gate.outputs();
+  add_layer_gradients<Element>(
+      {{{dy, model_width}, gradients.down_DF, gradients.down_bias, &workspace.panels_a}},
+      values.hidden, mlp_width, runs, workspace.panels_x);
+  auto* d_hidden = workspace.d_hidden.take<Element>(rows * mlp_width);
+  apply(mlp.down_t, dy, rows, d_hidden);
+  auto* d_gate_up = workspace.d_gate_up.take<Element>(rows * 2 * mlp_width);
+  kernels::gate_backward(values.gate, values.up, d_hidden, activation, d_gate_up, rows, mlp_width);
+  add_layer_gradients<Element>(
+      {{{d_gate_up, 2 * mlp_width}, gradients.gate_FD, gradients.gate_bias, &workspace.panels_a},
+       {{d_gate_up + mlp_width, 2 * mlp_width},
+        gradients.up_FD,
+        gradients.up_bias,
+        &workspace.panels_b}},
+      x, model_width, runs, workspace.panels_x);
+  apply(mlp.gate_up_t, d_gate_up, rows, dx);
+}
+
+#define CHARM_TRAINING_LAYERS_FOR(Element)                                                        \
+  template TrainingLayers pack_training_layers<Element>(const BlockWeights&, bool);               \
+  template void add_layer_gradients<Element>(                                                     \
+      std::initializer_list<LayerGradient<Element>>, const Element*, std::int64_t,                \
+      const std::vector<kernels::RowRun>&, TrainingBuffer&);                                      \
+  template void mlp_hidden<Element>(const TrainingMlp&, Activation, const Element*, std::int64_t, \
+                                    const MlpRows<Element>&);                                     \
+  template void gated_mlp_backward<Element>(                                                      \
+      const TrainingMlp&, Activation, const MlpGradients&, const Element*,                        \
+      const MlpRows<Element>&, const Element*, Element*, const std::vector<kernels::RowRun>&,     \
+      TrainingWorkspace&);
+CHARM_TRAINING_LAYERS_FOR(float)
+CHARM_TRAINING_LAYERS_FOR(BFloat16)
+#undef CHARM_TRAINING_LAYERS_FOR
 
 }  // namespace charm::engine

@@ -183,7 +183,10 @@ bool is_kv_name(std::string_view name) {
 
 }  // namespace
 
-std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config) {
+namespace {
+
+/// All but the head's.
+std::vector<WeightSlot> decoder_slots(DecoderWeights& weights, const DecoderConfig& config) {
   const WeightNames& names = names_of(config);
   std::vector<WeightSlot> slots;
   const auto add = [&](std::string name, WeightShape kind, Tensor& tensor, std::size_t layer = 0) {
@@ -222,6 +225,14 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
     }
   }
   add(std::string(names.final_norm), WeightShape::kNorm, weights.final_norm_D);
+  return slots;
+}
+
+}  // namespace
+
+std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config) {
+  std::vector<WeightSlot> slots =
+      config.encoder ? encoder_slots(weights.encoder, config) : decoder_slots(weights, config);
   if (config.head == HeadKind::kNone) return slots;
   const std::vector<HeadLayerShape> layers = head_of(config.head).layers(config);
   weights.head.resize(layers.size());

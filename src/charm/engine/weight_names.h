@@ -52,6 +52,7 @@ enum class WeightShape {
   kModelByPerLayer,     ///< [D, P]
   kPerLayerOutputNorm,  ///< [D]
   kLayerScalar,         ///< [1]
+  kEncoder,             ///< of a bidirectional encoder, whose slots have shapes of their own
 };
 
 constexpr bool is_norm(WeightShape kind) {

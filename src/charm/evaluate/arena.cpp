@@ -153,57 +153,41 @@ MetricSet arena_metrics(std::span<const Score> scores,
   return metrics_of(build_score_table(scores, rating_of_policy), held_out_policies);
 }
 
-ArenaResult arena_result(std::span<const Score> scores,
-                         const std::map<std::string, double>& rating_of_policy,
-                         const BootstrapOptions& options) {
+results::Evaluation arena_result(std::span<const Score> scores,
+                                 const std::map<std::string, double>& rating_of_policy,
+                                 const BootstrapOptions& options) {
   const ScoreTable table = build_score_table(scores, rating_of_policy);
-  const std::vector<Estimate> estimates = metric_estimates(metrics_of(table, {}), options);
-
-  ArenaResult result;
-  result.mean_score = {estimates[0], estimates[1], estimates[2]};
-  result.win_rate = {estimates[3], estimates[4], estimates[5]};
-  result.mean_abs_mismatch = estimates[6];
-  result.policies = table.policies;
+  const MetricSet metric_set = metrics_of(table, {});
+  const std::vector<Estimate> estimates = metric_estimates(metric_set, options);
+  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kArena))};
+  for (std::size_t m = 0; m < 6; ++m) {
+    const Metric& metric = metric_set.metrics[m];
+    (metric.name == "mean_score" ? evaluation.mean_score : evaluation.win_rate)
+        .add(metric.measure, estimates[m]);
+  }
+  std::int64_t num_common_prompts = 0;
+  for (std::size_t n = 0; n < table.num_prompts; ++n) {
+    num_common_prompts +=
+        std::ranges::all_of(table.has_PN, [&](const auto& has_N) { return has_N[n] > 0.0; });
+  }
+  evaluation.overall.add("mean_abs_mismatch", estimates[6]);
+  evaluation.overall.add_count("num_policies", std::ssize(table.policies));
+  evaluation.overall.add_count("num_prompts", static_cast<std::int64_t>(table.num_prompts));
+  evaluation.overall.add_count("num_common_prompts", num_common_prompts);
+  evaluation.overall.add_count("ties", table.ties);
+  evaluation.overall.add_count("num_comparisons", table.num_comparisons);
   const std::vector<double> ones(table.num_prompts, 1.0);
   const std::vector<double> means = mean_scores(table, ones);
   const std::vector<double> rates = win_rates(table, ones);
-  for (std::size_t p = 0; p < result.policies.size(); ++p) {
-    result.policies[p].mean_score = means[p];
-    result.policies[p].win_rate = rates[p];
-    result.policies[p].mean_abs_mismatch = estimates[7 + p];
-  }
-  result.num_prompts = static_cast<std::int64_t>(table.num_prompts);
-  for (std::size_t n = 0; n < table.num_prompts; ++n) {
-    result.num_common_prompts += std::all_of(table.has_PN.begin(), table.has_PN.end(),
-                                             [&](const auto& has_N) { return has_N[n] > 0.0; });
-  }
-  result.ties = table.ties;
-  result.num_comparisons = table.num_comparisons;
-  return result;
-}
-
-results::Evaluation evaluation_of(const ArenaResult& result) {
-  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kArena))};
-  for (const auto& [correlations, metrics] : {std::pair{&result.mean_score, &evaluation.mean_score},
-                                              {&result.win_rate, &evaluation.win_rate}}) {
-    metrics->add("spearman", correlations->spearman);
-    metrics->add("kendall", correlations->kendall);
-    metrics->add("pearson", correlations->pearson);
-  }
-  evaluation.overall.add("mean_abs_mismatch", result.mean_abs_mismatch);
-  evaluation.overall.add_count("num_policies", std::ssize(result.policies));
-  evaluation.overall.add_count("num_prompts", result.num_prompts);
-  evaluation.overall.add_count("num_common_prompts", result.num_common_prompts);
-  evaluation.overall.add_count("ties", result.ties);
-  evaluation.overall.add_count("num_comparisons", result.num_comparisons);
-  for (const ArenaPolicy& policy : result.policies) {
+  for (std::size_t p = 0; p < table.policies.size(); ++p) {
+    const ArenaPolicy& policy = table.policies[p];
     results::BenchmarkPart part{.name = policy.name};
     part.metrics.add("rating", policy.rating_elo);
-    part.metrics.add("mean_score", policy.mean_score);
-    part.metrics.add("win_rate", policy.win_rate);
+    part.metrics.add("mean_score", means[p]);
+    part.metrics.add("win_rate", rates[p]);
     part.metrics.add_count("num_prompts", policy.num_prompts);
     part.metrics.add_count("num_errors", policy.num_errors);
-    part.metrics.add("mean_abs_mismatch", policy.mean_abs_mismatch);
+    part.metrics.add("mean_abs_mismatch", estimates[7 + p]);
     evaluation.policies.push_back(std::move(part));
   }
   return evaluation;

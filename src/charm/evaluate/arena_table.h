@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "charm/evaluate/arena.h"
-
 namespace charm {
 struct Score;
 }
@@ -15,6 +13,13 @@ struct Score;
 namespace charm::evaluate {
 
 // P policies, N prompts (of any policy).
+
+struct ArenaPolicy {
+  std::string name;
+  double rating_elo = 0.0;
+  std::int64_t num_prompts = 0;
+  std::int64_t num_errors = 0;  ///< rows without a score, dropped
+};
 
 /// Scores by prompt and policy, and pairwise comparisons on each prompt.
 struct ScoreTable {
@@ -25,18 +30,18 @@ struct ScoreTable {
         wins_b;  ///< [N] share of common samples where b scores higher; the rest are ties
     std::vector<double> has_both;  ///< [N] 1 where both answered
   };
-  std::vector<ArenaPolicy> policies;         ///< [P]
+  std::vector<ArenaPolicy> policies;         ///< [P] by rating, best first
   std::vector<std::vector<double>> mean_PN;  ///< mean over samples; 0 where there is no score
   std::vector<std::vector<double>> has_PN;   ///< 1 where the policy answered
   std::vector<Pair> pairs;
   std::size_t num_prompts = 0;
-  std::int64_t ties = 0, num_comparisons = 0;
+  std::int64_t ties = 0, num_comparisons = 0;  ///< of two policies on one prompt and sample
   /// Each (prompt, policy) with a score: the rows of the bootstrap.
   std::vector<std::string> row_prompts, row_policies;
   std::vector<std::size_t> prompt_of_row;
 };
 
-/// Policies by rating, best first. Throws kInput as `arena_result` does.
+/// Throws kInput as `arena_result` does.
 ScoreTable build_score_table(std::span<const Score> scores,
                              const std::map<std::string, double>& rating_of_policy);
 

@@ -9,10 +9,10 @@ namespace charm::evaluate {
 
 namespace {
 
-constexpr Benchmark kBenchmarks[] = {
-    Benchmark::kRewardBench, Benchmark::kRewardBench2, Benchmark::kRmBench,
-    Benchmark::kJudgeBench,  Benchmark::kRmb,          Benchmark::kPpe,
-    Benchmark::kArena,       Benchmark::kVotes,        Benchmark::kBestOfN};
+/// In the order of the enumerators.
+constexpr std::string_view kNames[] = {
+    "reward-bench", "reward-bench-2", "rm-bench", "judge-bench", "rmb",
+    "ppe",          "arena",          "votes",    "best-of-n"};
 
 std::string without_hyphens(std::string_view name) {
   std::string text(name);
@@ -22,15 +22,11 @@ std::string without_hyphens(std::string_view name) {
 
 }  // namespace
 
-std::vector<std::string_view> benchmark_names() {
-  std::vector<std::string_view> names;
-  for (const Benchmark benchmark : kBenchmarks) names.push_back(benchmark_name(benchmark));
-  return names;
-}
+std::vector<std::string_view> benchmark_names() { return {std::begin(kNames), std::end(kNames)}; }
 
 Benchmark parse_benchmark(std::string_view name) {
-  for (const Benchmark benchmark : kBenchmarks) {
-    if (without_hyphens(name) == without_hyphens(benchmark_name(benchmark))) return benchmark;
+  for (std::size_t i = 0; i < std::size(kNames); ++i) {
+    if (without_hyphens(name) == without_hyphens(kNames[i])) return static_cast<Benchmark>(i);
   }
   throw Error(ErrorKind::kUsage,
               "unknown benchmark '{}'; known are reward-bench (version 1), reward-bench-2, "
@@ -39,27 +35,7 @@ Benchmark parse_benchmark(std::string_view name) {
 }
 
 std::string_view benchmark_name(Benchmark benchmark) {
-  switch (benchmark) {
-    case Benchmark::kRewardBench:
-      return "reward-bench";
-    case Benchmark::kRewardBench2:
-      return "reward-bench-2";
-    case Benchmark::kRmBench:
-      return "rm-bench";
-    case Benchmark::kJudgeBench:
-      return "judge-bench";
-    case Benchmark::kRmb:
-      return "rmb";
-    case Benchmark::kPpe:
-      return "ppe";
-    case Benchmark::kArena:
-      return "arena";
-    case Benchmark::kVotes:
-      return "votes";
-    case Benchmark::kBestOfN:
-      return "best-of-n";
-  }
-  return "?";
+  return kNames[static_cast<std::size_t>(benchmark)];
 }
 
 std::string estimate_text(const Estimate& estimate) {

@@ -7,10 +7,10 @@
 #include <cmath>
 #include <limits>
 #include <set>
-#include <unordered_map>
 
 #include "charm/base/check.h"
 #include "charm/base/error.h"
+#include "charm/evaluate/metrics.h"
 #include "charm/evaluate/picks.h"
 #include "charm/evaluate/prompt_bootstrap.h"
 
@@ -48,26 +48,16 @@ std::vector<std::string> measure_names(std::span<const Candidate> candidates) {
   return names;
 }
 
-struct PromptCandidates {
-  std::string prompt_id;
-  std::vector<std::size_t> rows;
-};
-
-std::vector<PromptCandidates> by_prompt(std::span<const Candidate> candidates) {
-  std::vector<PromptCandidates> prompts;
-  std::unordered_map<std::string, std::size_t> place;
-  for (std::size_t row = 0; row < candidates.size(); ++row) {
-    const auto [it, is_new] = place.try_emplace(candidates[row].prompt_id, prompts.size());
-    if (is_new) prompts.push_back({candidates[row].prompt_id, {}});
-    prompts[it->second].rows.push_back(row);
-  }
-  return prompts;
+std::vector<RowGroup> by_prompt(std::span<const Candidate> candidates) {
+  std::vector<std::string> prompts;
+  for (const Candidate& candidate : candidates) prompts.push_back(candidate.prompt_id);
+  return rows_by_group(prompts);
 }
 
 // 1, 2, 4, ... up to the most candidates of a prompt, and that number if every prompt has it.
-std::vector<std::size_t> sizes_of(const std::vector<PromptCandidates>& prompts) {
+std::vector<std::size_t> sizes_of(const std::vector<RowGroup>& prompts) {
   std::size_t most = 0, fewest = std::numeric_limits<std::size_t>::max();
-  for (const PromptCandidates& prompt : prompts) {
+  for (const RowGroup& prompt : prompts) {
     most = std::max(most, prompt.rows.size());
     fewest = std::min(fewest, prompt.rows.size());
   }
@@ -80,7 +70,7 @@ std::vector<std::size_t> sizes_of(const std::vector<PromptCandidates>& prompts) 
 // The audit of one n.
 class Audit {
  public:
-  Audit(std::span<const Candidate> candidates, const std::vector<PromptCandidates>& prompts,
+  Audit(std::span<const Candidate> candidates, const std::vector<RowGroup>& prompts,
         const std::vector<std::string>& policies, std::span<const std::string> measures,
         const std::map<std::string, double>& ratings, std::size_t n)
       : candidates_(candidates),
@@ -89,7 +79,7 @@ class Audit {
         ratings_(ratings),
         n_(n),
         has_after_(candidates.front().score_after.has_value()) {
-    for (const PromptCandidates& prompt : prompts) {
+    for (const RowGroup& prompt : prompts) {
       if (prompt.rows.size() >= n) add(prompt);
     }
   }
@@ -134,7 +124,7 @@ class Audit {
 
  private:
   // One prompt: means before, after, their differences, and whether the pick stays.
-  void add(const PromptCandidates& prompt) {
+  void add(const RowGroup& prompt) {
     std::vector<double> before, after;
     for (const std::size_t row : prompt.rows) {
       before.push_back(candidates_[row].score);
@@ -149,11 +139,11 @@ class Audit {
       values.push_back(same_pick_probability(before, after, n_));
     }
     values_.push_back(std::move(values));
-    prompt_ids_.push_back(prompt.prompt_id);
+    prompt_ids_.push_back(prompt.name);
     if (!ratings_.empty()) add_implied(prompt);
   }
 
-  std::vector<double> means(const PromptCandidates& prompt,
+  std::vector<double> means(const RowGroup& prompt,
                             const std::vector<double>& probabilities) const {
     std::vector<double> values(measures_.size() + policies_.size(), 0.0);
     for (std::size_t i = 0; i < prompt.rows.size(); ++i) {
@@ -166,7 +156,7 @@ class Audit {
   }
 
   // Plackett-Luce by the ratings; equal sets of candidates are computed once.
-  void add_implied(const PromptCandidates& prompt) {
+  void add_implied(const RowGroup& prompt) {
     std::vector<std::size_t> members;
     for (const std::size_t row : prompt.rows)
       members.push_back(policy_index(candidates_[row].policy));
@@ -211,37 +201,24 @@ std::optional<double> measure_of(const Candidate& candidate, std::string_view me
   return candidate.features[feature_index(place->feature)];
 }
 
-BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
-                              const std::map<std::string, double>& ratings,
-                              const BootstrapOptions& options) {
+std::vector<PicksOfN> best_of_n_audit(std::span<const Candidate> candidates,
+                                      const std::map<std::string, double>& ratings,
+                                      const BootstrapOptions& options) {
   if (candidates.empty())
     throw Error(ErrorKind::kInput, "best-of-n: no scored responses to pick from");
-  const std::vector<PromptCandidates> prompts = by_prompt(candidates);
+  const std::vector<RowGroup> prompts = by_prompt(candidates);
   std::set<std::string> names;
   for (const Candidate& candidate : candidates) names.insert(candidate.policy);
   const std::vector<std::string> policies(names.begin(), names.end());
   const std::vector<std::string> measures = measure_names(candidates);
-  BestOfNResult result;
-  result.num_prompts = static_cast<std::int64_t>(prompts.size());
-  result.num_candidates = static_cast<std::int64_t>(candidates.size());
+  std::vector<PicksOfN> picks;
   for (const std::size_t n : sizes_of(prompts))
-    result.picks.push_back(
-        Audit(candidates, prompts, policies, measures, ratings, n).result(options));
-  if (result.picks.size() < 2) {
+    picks.push_back(Audit(candidates, prompts, policies, measures, ratings, n).result(options));
+  if (picks.size() < 2) {
     throw Error(ErrorKind::kInput,
                 "every prompt has one response only; best-of-n needs several samples or policies");
   }
-  return result;
-}
-
-results::Evaluation evaluation_of(const BestOfNResult& result) {
-  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kBestOfN))};
-  evaluation.overall.add_count("num_prompts", result.num_prompts);
-  evaluation.overall.add_count("num_candidates", result.num_candidates);
-  evaluation.overall.add_count("num_errors", result.num_errors);
-  evaluation.picks = result.picks;
-  evaluation.warnings = result.warnings;
-  return evaluation;
+  return picks;
 }
 
 }  // namespace charm::evaluate

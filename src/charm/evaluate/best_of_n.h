@@ -11,7 +11,7 @@
 #include "charm/base/fs.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/records/features.h"
-#include "charm/results/evaluation.h"
+#include "charm/results/audit.h"
 
 namespace charm::evaluate {
 
@@ -43,25 +43,11 @@ std::optional<double> measure_of(const Candidate& candidate, std::string_view me
 using results::PickMeasure;
 using results::PicksOfN;
 
-struct BestOfNResult {
-  std::vector<PicksOfN> picks;  ///< n = 1, 2, 4, ...
-  std::int64_t num_prompts = 0;
-  std::int64_t num_candidates = 0;
-  std::int64_t num_errors = 0;
-  std::vector<std::string> warnings;
-};
-
 /// The audit: for every n the expected pick over all subsets of n of a prompt's candidates, a mean
 /// over prompts with intervals that resample them. n = 1 is the sampling distribution.
 /// @param ratings  Elo points by policy, for the implied shares; empty: none
-BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
-                              const std::map<std::string, double>& ratings,
-                              const BootstrapOptions& options);
-
-/// As the result file has it.
-results::Evaluation evaluation_of(const BestOfNResult& result);
-
-/// Plain-text output.
-std::string result_text(const BestOfNResult& result);
+std::vector<PicksOfN> best_of_n_audit(std::span<const Candidate> candidates,
+                                      const std::map<std::string, double>& ratings,
+                                      const BootstrapOptions& options);
 
 }  // namespace charm::evaluate

@@ -8,12 +8,12 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
+#include "charm/evaluate/evaluate_stage.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/records/score.h"
 #include "charm/results/result_file.h"
 #include "charm/stats/vote_table.h"
 #include "charm/storage/manifest.h"
-#include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/votes.h"
 
@@ -82,21 +82,14 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
     }
     return known;
   }
-  const std::vector<std::string> policies(names.begin(), names.end());
-  storage::warn_about_aliases(options.aliases, policies);
-  std::map<std::string, double> rating_of;
-  for (const ArenaRating& rating : storage::match_ratings(
-           policies,
-           storage::read_ratings(options.ratings, {.category = options.ratings_category,
-                                                   .date = options.ratings_date}),
-           options.aliases, options.ratings)) {
-    rating_of[rating.name] = rating.rating_elo;
-  }
-  return rating_of;
+  return ratings_of(names,
+                    storage::read_ratings(options.ratings, {.category = options.ratings_category,
+                                                            .date = options.ratings_date}),
+                    options.aliases, options.ratings);
 }
 
-Comparison comparison_of_runs(const ComparedRun& a, const ComparedRun& b,
-                              const CompareOptions& options) {
+results::Comparison comparison_of_runs(const ComparedRun& a, const ComparedRun& b,
+                                       const CompareOptions& options) {
   const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
   switch (a.benchmark) {
     case Benchmark::kArena: {
@@ -121,7 +114,7 @@ std::string label_of(const ComparedRun& run, const fs::path& path) {
 
 void write_result(const CompareOptions& options, const ComparedRun& a, const ComparedRun& b,
                   const CompareResult& result) {
-  results::Comparison comparison = comparison_of(result.comparison);
+  results::Comparison comparison = result.comparison;
   comparison.a = {.name = a.name, .path = options.runs[0].string()};
   comparison.b = {.name = b.name, .path = options.runs[1].string()};
   comparison.bootstrap = {.draws = options.bootstrap, .seed = options.seed};
@@ -162,9 +155,8 @@ CompareResult compare(const CompareOptions& options) {
   CompareResult result;
   result.benchmark = a.benchmark;
   result.comparison = comparison_of_runs(a, b, options);
-  if (result.comparison.num_excluded > 0) {
-    log::warning("{} {} carry an error in one of the runs and are dropped from both",
-                 result.comparison.num_excluded,
+  if (const auto left_out = result.comparison.num_left_out.value_or(0); left_out > 0) {
+    log::warning("{} {} carry an error in one of the runs and are dropped from both", left_out,
                  a.benchmark == Benchmark::kVotes ? "votes" : "responses");
   }
   result.summary = fmt::format("{}, {} rows\nA: {}\nB: {}\n", benchmark_name(result.benchmark),

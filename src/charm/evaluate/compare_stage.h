@@ -41,7 +41,7 @@ void describe_command(OptionTable& table, CompareOptions& options);
 
 struct CompareResult {
   Benchmark benchmark = Benchmark::kRewardBench;
-  Comparison comparison;
+  results::Comparison comparison;
   std::string summary;  ///< a plain-text table
 };
 

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include <limits>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -93,7 +93,7 @@ MetricSet vote_metrics(const std::vector<std::string>& prompts,
 }
 
 /// Decided votes on which exactly one run is right; those of a prompt are not independent.
-Flips vote_flips(const CommonVotes& votes) {
+FlipCount vote_flips(const CommonVotes& votes) {
   std::map<std::string_view, std::pair<std::vector<bool>, std::vector<bool>>> right_of_prompt;
   for (std::size_t i = 0; i < votes.prompts.size(); ++i) {
     if (!votes.a[i].is_decided()) continue;
@@ -103,52 +103,34 @@ Flips vote_flips(const CommonVotes& votes) {
   }
   FlipCount flips;
   for (const auto& [prompt, right] : right_of_prompt) flips.add(right.first, right.second);
-  return flips.flips();
-}
-
-/// A section for every n above 1, at which both runs pick from the same: "n = 4".
-void add_picks(const PicksOfN& picks, std::vector<ComparedMetric>& metrics) {
-  const std::string section = fmt::format("n = {}", picks.n);
-  const auto add = [&](const PickMeasure& measure, const std::string& name) {
-    metrics.push_back({.metric = {.part = Metric::Part::kSection,
-                                  .name = section,
-                                  .measure = name,
-                                  .is_proportion = false},
-                       .a = measure.before,
-                       .b = *measure.after,
-                       .difference = *measure.difference});
-  };
-  for (const PickMeasure& measure : picks.measures) {
-    if (measure.name != "score") add(measure, measure.name);  // the two runs' have no common unit
-  }
-  for (const PickMeasure& policy : picks.policies) add(policy, "share of " + policy.name);
+  return flips;
 }
 
 }  // namespace
 
-Comparison compare_votes(std::span<const ScoredVote> a, std::span<const ScoredVote> b,
-                         const BootstrapOptions& options) {
+results::Comparison compare_votes(std::span<const ScoredVote> a, std::span<const ScoredVote> b,
+                                  const BootstrapOptions& options) {
   const CommonVotes votes = common_votes(a, b);
-  Comparison comparison;
-  comparison.benchmark = Benchmark::kVotes;
-  comparison.is_complete = true;
-  comparison.num_rows = std::ssize(votes.prompts);
-  comparison.num_excluded = votes.num_excluded;
-  comparison.overall_flips = vote_flips(votes);
-  if (comparison.overall_flips->num_comparisons == 0)
+  const FlipCount flips = vote_flips(votes);
+  if (flips.num_comparisons() == 0)
     throw Error(ErrorKind::kInput, "no decided votes with scores in both runs to compare");
-  comparison.metrics = compare_metrics(vote_metrics(votes.prompts, votes.a),
-                                       vote_metrics(votes.prompts, votes.b), options);
-  for (ComparedMetric& compared : comparison.metrics) {
-    if (compared.metric.measure != "ece") continue;  // resampling biases it upwards
-    for (Estimate* estimate : {&compared.a, &compared.b, &compared.difference})
-      estimate->ci95.reset();
+  results::Comparison comparison{.benchmark = std::string(benchmark_name(Benchmark::kVotes))};
+  comparison.num_rows = std::ssize(votes.prompts);
+  comparison.num_left_out = votes.num_excluded;
+  add_metrics(vote_metrics(votes.prompts, votes.a), vote_metrics(votes.prompts, votes.b), options,
+              comparison);
+  results::ComparedPart& overall = comparison.overall.front();
+  overall.flips = flips.flips("prompt");
+  for (std::optional<Estimate>* estimate :
+       {&part_named("ece", overall.measures).a, &part_named("ece", overall.measures).b,
+        &part_named("ece", overall.measures).difference}) {
+    if (*estimate) (*estimate)->ci95.reset();  // resampling biases it upwards
   }
   return comparison;
 }
 
-Comparison compare_best_of_n(std::vector<Candidate> candidates, std::span<const Score> a,
-                             std::span<const Score> b, const BootstrapOptions& options) {
+results::Comparison compare_best_of_n(std::vector<Candidate> candidates, std::span<const Score> a,
+                                      std::span<const Score> b, const BootstrapOptions& options) {
   const CommonScores common = common_scores(a, b);
   std::unordered_map<std::string, double> score_of_b;
   for (const Score& score : common.b) {
@@ -161,13 +143,24 @@ Comparison compare_best_of_n(std::vector<Candidate> candidates, std::span<const 
     one.score_after = place->second;
     return false;
   });
-  Comparison comparison;
-  comparison.benchmark = Benchmark::kBestOfN;
-  comparison.is_complete = true;
+  results::Comparison comparison{.benchmark = std::string(benchmark_name(Benchmark::kBestOfN))};
   comparison.num_rows = std::ssize(candidates);
-  comparison.num_excluded = common.num_excluded;
-  for (const PicksOfN& picks : best_of_n_audit(candidates, {}, options).picks) {
-    if (picks.n > 1) add_picks(picks, comparison.metrics);
+  comparison.num_left_out = common.num_excluded;
+  for (const PicksOfN& picks : best_of_n_audit(candidates, {}, options)) {
+    if (picks.n == 1) continue;  // both runs pick from the same
+    results::ComparedPart& section =
+        part_named(fmt::format("n = {}", picks.n), comparison.sections);
+    for (const auto* measures : {&picks.measures, &picks.policies}) {
+      for (const PickMeasure& measure : *measures) {
+        const bool is_policy = measures == &picks.policies;
+        // The two runs' scores have no common unit.
+        if (!is_policy && measure.name == "score") continue;
+        section.measures.push_back({.name = is_policy ? "share of " + measure.name : measure.name,
+                                    .a = measure.before,
+                                    .b = measure.after,
+                                    .difference = measure.difference});
+      }
+    }
   }
   return comparison;
 }

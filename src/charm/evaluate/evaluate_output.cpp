@@ -4,6 +4,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/evaluate_stage.h"
+#include "charm/evaluate/row_benchmark.h"
 #include "charm/evaluate/scored_rows.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
@@ -20,14 +21,21 @@ std::string model_name(const EvaluateOptions& options) {
   return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
 }
 
-void write_result(const EvaluateOptions& options, std::span<const std::string> data_sha256,
-                  results::Evaluation evaluation, EvaluateResult& result) {
+EvaluateResult write_result(const EvaluateOptions& options,
+                            std::span<const std::string> data_sha256,
+                            results::Evaluation evaluation, std::int64_t num_rows) {
+  EvaluateResult result{.output = options.output,
+                        .save_scores = {},
+                        .overall = {},
+                        .summary = result_text(evaluation),
+                        .num_rows = num_rows,
+                        .num_bad_rows = evaluation.num_bad_rows};
+  if (const auto overall = evaluation.overall.find("overall")) result.overall = overall->value;
   for (const std::string& warning : evaluation.warnings.value_or(std::vector<std::string>()))
     log::warning("{}", warning);
   evaluation.model = model_name(options);
   if (options.limit_per_subset > 0)
     evaluation.sampling = {.limit_per_subset = options.limit_per_subset, .seed = options.seed};
-  evaluation.num_bad_rows = result.num_bad_rows;
   evaluation.bootstrap = {.draws = options.bootstrap, .seed = options.seed};
   const ordered_json json = results::to_json(evaluation);
   results::write_result(options.output, json, results::evaluation_table(json));
@@ -59,7 +67,7 @@ void write_result(const EvaluateOptions& options, std::span<const std::string> d
   }
   manifest.output(options.output, result.num_rows);
   storage::write_manifest(options.output, manifest);
-  result.output = options.output;
+  return result;
 }
 
 }  // namespace charm::evaluate

@@ -10,18 +10,13 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/evaluate/arena.h"
-#include "charm/evaluate/metrics.h"
-#include "charm/evaluate/pair_benchmarks.h"
 #include "charm/evaluate/pair_diagnostics.h"
-#include "charm/evaluate/reward_bench.h"
-#include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/reward_bench_files.h"
-#include "charm/evaluate/rm_bench.h"
+#include "charm/evaluate/row_benchmark.h"
 #include "charm/evaluate/scored_rows.h"
 #include "charm/records/score.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
-#include "charm/storage/ratings.h"
 
 namespace charm::evaluate {
 namespace {
@@ -87,52 +82,22 @@ void check_options(const EvaluateOptions& options) {
   if (options.calibration) require_distinct(options.output, *options.calibration);
 }
 
-RewardBenchModel reward_bench_model(const EvaluateOptions& options) {
-  RewardBenchModel model{.name = model_name(options)};
-  if (options.encoder.template_file) {
-    model.chat_template = options.encoder.template_file->stem().string();
-  }
-  return model;
-}
-
 EvaluateResult evaluate_rows(const EvaluateOptions& options,
                              std::span<const std::string> data_sha256, const ProgressFn& progress) {
-  const BenchmarkRows rows = scored_rows(options, data_sha256, progress);
+  const auto [rows, num_bad_rows] = scored_rows(options, data_sha256, progress);
   const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
-  const fs::path folder = fs::absolute(options.output).parent_path();
-  EvaluateResult result;
-  result.num_rows = static_cast<std::int64_t>(rows.rows.size());
-  result.num_bad_rows = rows.num_bad_rows;
-  const auto finish_with = [&](results::Evaluation evaluation, const std::string& text) {
-    const PairDiagnostics diagnostics =
-        pair_diagnostics(rows.rows, benchmark_metrics(options.benchmark, rows.rows), bootstrap);
-    evaluation.pairs = numbers_of(diagnostics);
-    if (const auto overall = evaluation.overall.find("overall")) result.overall = overall->value;
-    result.summary = text + result_text(diagnostics);
-    write_result(options, data_sha256, std::move(evaluation), result);
-    return result;
-  };
-  if (options.benchmark == Benchmark::kRmBench) {
-    const RmBenchResult benchmark = rm_bench_result(rows.rows, bootstrap);
-    return finish_with(evaluation_of(benchmark), result_text(benchmark));
+  results::Evaluation evaluation = benchmark_result(options.benchmark, rows, bootstrap);
+  evaluation.num_bad_rows = num_bad_rows;
+  evaluation.pairs = pair_diagnostics(rows, benchmark_metrics(options.benchmark, rows), bootstrap);
+  const bool is_reward_bench =
+      options.benchmark == Benchmark::kRewardBench || options.benchmark == Benchmark::kRewardBench2;
+  if (is_reward_bench && options.reward_bench_files && !is_standard_output(options.output)) {
+    RewardBenchModel model{.name = model_name(options)};
+    if (options.encoder.template_file)
+      model.chat_template = options.encoder.template_file->stem().string();
+    write_reward_bench_files(fs::absolute(options.output).parent_path(), evaluation, rows, model);
   }
-  if (options.benchmark == Benchmark::kRewardBench2) {
-    const RewardBench2Result benchmark = reward_bench_2_result(rows.rows, bootstrap);
-    if (options.reward_bench_files && !is_standard_output(options.output)) {
-      write_reward_bench_2_files(folder, benchmark, rows.rows, reward_bench_model(options));
-    }
-    return finish_with(evaluation_of(benchmark), result_text(benchmark));
-  }
-  if (options.benchmark != Benchmark::kRewardBench) {
-    const PairBenchmarkResult benchmark =
-        pair_benchmark_result(options.benchmark, rows.rows, bootstrap);
-    return finish_with(evaluation_of(options.benchmark, benchmark), result_text(benchmark));
-  }
-  const RewardBenchResult benchmark = reward_bench_result(rows.rows, bootstrap);
-  if (options.reward_bench_files && !is_standard_output(options.output)) {
-    write_reward_bench_files(folder, benchmark, rows.rows, reward_bench_model(options));
-  }
-  return finish_with(evaluation_of(benchmark), result_text(benchmark));
+  return write_result(options, data_sha256, std::move(evaluation), std::ssize(rows));
 }
 
 EvaluateResult evaluate_arena(const EvaluateOptions& options,
@@ -141,26 +106,31 @@ EvaluateResult evaluate_arena(const EvaluateOptions& options,
   const std::vector<ArenaRating> ratings = storage::read_ratings(
       options.ratings, {.category = options.ratings_category, .date = options.ratings_date});
   const std::vector<Score> scores = arena_scores(options, data_sha256, progress);
-  std::set<std::string> names;
-  for (const Score& score : scores) names.insert(score.policy);
-  const std::vector<std::string> policies(names.begin(), names.end());
-  storage::warn_about_aliases(options.aliases, policies);
-  std::map<std::string, double> rating_of_policy;
-  for (const ArenaRating& rating :
-       storage::match_ratings(policies, ratings, options.aliases, options.ratings)) {
-    rating_of_policy[rating.name] = rating.rating_elo;
+  std::set<std::string> policies;
+  std::int64_t num_errors = 0;
+  for (const Score& score : scores) {
+    policies.insert(score.policy);
+    num_errors += score.error ? 1 : 0;
   }
-  const ArenaResult arena = arena_result(
-      scores, rating_of_policy, {.num_replicates = options.bootstrap, .seed = options.seed});
-  EvaluateResult result;
-  result.num_rows = static_cast<std::int64_t>(scores.size());
-  for (const ArenaPolicy& policy : arena.policies) result.num_bad_rows += policy.num_errors;
-  result.summary = result_text(arena);
-  write_result(options, data_sha256, evaluation_of(arena), result);
-  return result;
+  results::Evaluation evaluation =
+      arena_result(scores, ratings_of(policies, ratings, options.aliases, options.ratings),
+                   {.num_replicates = options.bootstrap, .seed = options.seed});
+  evaluation.num_bad_rows = num_errors;
+  return write_result(options, data_sha256, std::move(evaluation), std::ssize(scores));
 }
 
 }  // namespace
+
+std::map<std::string, double> ratings_of(const std::set<std::string>& policies,
+                                         std::span<const ArenaRating> ratings,
+                                         const storage::Aliases& aliases, const fs::path& file) {
+  const std::vector<std::string> names(policies.begin(), policies.end());
+  storage::warn_about_aliases(aliases, names);
+  std::map<std::string, double> rating_of;
+  for (const ArenaRating& rating : storage::match_ratings(names, ratings, aliases, file))
+    rating_of[rating.name] = rating.rating_elo;
+  return rating_of;
+}
 
 void warn_of_scoring_options(const EvaluateOptions& options) {
   if (!options.model_dir.empty()) return;

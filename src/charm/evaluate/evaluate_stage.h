@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/results/evaluation.h"
 #include "charm/score/scorer.h"
+#include "charm/storage/ratings.h"
 #include "charm/storage/read_options.h"
 #include "charm/text/conversation_encoder.h"
 
@@ -85,8 +87,14 @@ std::string model_name(const EvaluateOptions& options);
 
 /// Writes the result, with what says which run it was, and the manifest; logs its warnings.
 /// @param data_sha256  of `options.data`, in their order
-void write_result(const EvaluateOptions& options, std::span<const std::string> data_sha256,
-                  results::Evaluation evaluation, EvaluateResult& result);
+EvaluateResult write_result(const EvaluateOptions& options,
+                            std::span<const std::string> data_sha256,
+                            results::Evaluation evaluation, std::int64_t num_rows);
+
+/// Elo points of these policies in the ratings of a file.
+std::map<std::string, double> ratings_of(const std::set<std::string>& policies,
+                                         std::span<const ArenaRating> ratings,
+                                         const storage::Aliases& aliases, const fs::path& file);
 
 /// Benchmarks that need no model.
 EvaluateResult evaluate_votes(const EvaluateOptions& options);

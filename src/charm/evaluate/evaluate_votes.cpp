@@ -14,7 +14,6 @@
 #include "charm/results/result_file.h"
 #include "charm/stats/vote_table.h"
 #include "charm/storage/manifest.h"
-#include "charm/storage/ratings.h"
 #include "charm/storage/votes.h"
 
 namespace charm::evaluate {
@@ -57,17 +56,12 @@ void warn_about_same_votes(const CalibrationInput& input, std::span<const storag
   }
 }
 
-std::map<std::string, double> offsets_of(const results::Calibration& calibration) {
-  std::map<std::string, double> offsets;
-  for (const results::CalibratedPolicy& policy : calibration.policies)
-    offsets[policy.policy] = policy.offset.value;
-  return offsets;
-}
-
 /// Drops candidates of policies without an offset.
 void correct_by_offsets(const results::Calibration& calibration, std::vector<Candidate>& rows,
                         std::vector<std::string>& warnings) {
-  const std::map<std::string, double> offsets = offsets_of(calibration);
+  std::map<std::string, double> offsets;
+  for (const results::CalibratedPolicy& policy : calibration.policies)
+    offsets[policy.policy] = policy.offset.value;
   std::set<std::string> dropped;
   std::erase_if(rows, [&](const Candidate& row) {
     if (offsets.contains(row.policy)) return false;
@@ -98,23 +92,18 @@ void correct_by_scores(const EvaluateOptions& options, std::vector<Candidate>& r
 }
 
 /// Given ratings, or those of the calibration where it has all; by policy.
-std::map<std::string, double> ratings_of(const EvaluateOptions& options,
-                                         const std::optional<CalibrationInput>& input,
-                                         std::span<const Candidate> rows) {
-  std::set<std::string> names;
-  for (const Candidate& row : rows) names.insert(row.policy);
-  const std::vector<std::string> policies(names.begin(), names.end());
-  std::map<std::string, double> ratings;
+std::map<std::string, double> implied_ratings(const EvaluateOptions& options,
+                                              const std::optional<CalibrationInput>& input,
+                                              std::span<const Candidate> rows) {
+  std::set<std::string> policies;
+  for (const Candidate& row : rows) policies.insert(row.policy);
   if (!options.ratings.empty()) {
-    const auto given = storage::read_ratings(
-        options.ratings, {.category = options.ratings_category, .date = options.ratings_date});
-    storage::warn_about_aliases(options.aliases, policies);
-    for (const ArenaRating& rating :
-         storage::match_ratings(policies, given, options.aliases, options.ratings)) {
-      ratings[rating.name] = rating.rating_elo;
-    }
-    return ratings;
+    return ratings_of(policies,
+                      storage::read_ratings(options.ratings, {.category = options.ratings_category,
+                                                              .date = options.ratings_date}),
+                      options.aliases, options.ratings);
   }
+  std::map<std::string, double> ratings;
   if (!input) return ratings;
   for (const results::CalibratedPolicy& policy : input->calibration.policies) {
     if (std::isfinite(policy.rating.rating_elo)) ratings[policy.policy] = policy.rating.rating_elo;
@@ -143,37 +132,30 @@ EvaluateResult evaluate_votes(const EvaluateOptions& options) {
       return !stats::is_held_out(vote.vote, options.seed, options.holdout);
     });
   }
-  VotesResult votes = votes_result(inputs.votes, calibration, bootstrap_options(options));
-  if (input) warn_about_same_votes(*input, inputs.files, options, votes.warnings);
-  EvaluateResult result;
-  result.num_rows = votes.num_votes;
-  result.num_bad_rows = std::ranges::count_if(
+  results::Evaluation evaluation =
+      votes_result(inputs.votes, calibration, bootstrap_options(options));
+  if (input) warn_about_same_votes(*input, inputs.files, options, *evaluation.warnings);
+  evaluation.num_bad_rows = std::ranges::count_if(
       inputs.votes, [](const ScoredVote& vote) { return vote.error.has_value(); });
-  result.overall =
-      (votes.with_offsets ? *votes.with_offsets : votes.without_offsets).accuracy.value;
-  result.summary = result_text(votes);
-  results::Evaluation evaluation = evaluation_of(votes);
   evaluation.holdout = options.holdout;
-  write_result(options, {}, std::move(evaluation), result);
-  return result;
+  const auto num_votes = evaluation.overall.find("num_votes")->value;
+  return write_result(options, {}, std::move(evaluation), static_cast<std::int64_t>(num_votes));
 }
 
 EvaluateResult evaluate_best_of_n(const EvaluateOptions& options) {
   const std::optional<CalibrationInput> input = read_calibration_input(options);
-  CandidateRows candidates = read_candidates(options.scores, options.max_bad_rows);
-  std::vector<std::string> warnings;
-  if (input) correct_by_offsets(input->calibration, candidates.rows, warnings);
-  if (!options.scores_after.empty()) correct_by_scores(options, candidates.rows);
-  BestOfNResult audit = best_of_n_audit(
-      candidates.rows, ratings_of(options, input, candidates.rows), bootstrap_options(options));
-  audit.num_errors = candidates.num_errors;
-  audit.warnings = std::move(warnings);
-  EvaluateResult result;
-  result.num_rows = audit.num_candidates;
-  result.num_bad_rows = audit.num_errors;
-  result.summary = result_text(audit);
-  write_result(options, {}, evaluation_of(audit), result);
-  return result;
+  auto [rows, num_errors] = read_candidates(options.scores, options.max_bad_rows);
+  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kBestOfN))};
+  evaluation.warnings.emplace();
+  if (input) correct_by_offsets(input->calibration, rows, *evaluation.warnings);
+  if (!options.scores_after.empty()) correct_by_scores(options, rows);
+  evaluation.picks =
+      best_of_n_audit(rows, implied_ratings(options, input, rows), bootstrap_options(options));
+  evaluation.overall.add_count("num_prompts", evaluation.picks.front().num_prompts);
+  evaluation.overall.add_count("num_candidates", std::ssize(rows));
+  evaluation.overall.add_count("num_errors", num_errors);
+  evaluation.num_bad_rows = num_errors;
+  return write_result(options, {}, std::move(evaluation), std::ssize(rows));
 }
 
 }  // namespace charm::evaluate

@@ -12,8 +12,8 @@
 namespace charm::evaluate {
 namespace {
 
-constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 constexpr double kMostBins = 40.0;
+constexpr double kBinsPerUnit = 2.0 * static_cast<double>(kConfidenceBins);
 
 /// Clamped: the difference of extreme scores may overflow.
 double margin_of(double chosen, double rejected) {
@@ -75,37 +75,50 @@ void for_each_pair(std::span<const RowPairs> rows, std::span<const std::size_t> 
   }
 }
 
+// Pairs of one bin [lo, hi) of confidence; the last one is closed.
+struct ConfidenceBin {
+  double num_pairs = 0.0, confidence = 0.0, accuracy = 0.0;  // sums
+};
+
 std::vector<ConfidenceBin> confidence_bins(std::span<const RowPairs> rows,
                                            std::span<const std::size_t> members) {
-  constexpr double kBinsPerUnit = 2.0 * static_cast<double>(kConfidenceBins);
   std::vector<ConfidenceBin> bins(kConfidenceBins);
-  for (std::size_t k = 0; k < bins.size(); ++k) {
-    bins[k].lo = 0.5 + static_cast<double>(k) / kBinsPerUnit;
-    bins[k].hi = 0.5 + static_cast<double>(k + 1) / kBinsPerUnit;
-  }
   for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
     const double margin = margin_of(chosen.score, rejected.score);
     const double confidence = confidence_of(margin);
     const auto k = static_cast<std::size_t>((confidence - 0.5) * kBinsPerUnit);
     ConfidenceBin& bin = bins[std::min(k, kConfidenceBins - 1)];
-    ++bin.num_pairs;
-    bin.mean_confidence += confidence;
+    bin.num_pairs += 1.0;
+    bin.confidence += confidence;
     bin.accuracy += margin > 0.0 ? 1.0 : margin == 0.0 ? 0.5 : 0.0;
   });
   for (ConfidenceBin& bin : bins) {
-    if (bin.num_pairs == 0) continue;
-    bin.mean_confidence /= static_cast<double>(bin.num_pairs);
-    bin.accuracy /= static_cast<double>(bin.num_pairs);
+    if (bin.num_pairs == 0.0) continue;
+    bin.confidence /= bin.num_pairs;
+    bin.accuracy /= bin.num_pairs;
   }
   return bins;
+}
+
+std::vector<results::Metrics> numbers_of(std::span<const ConfidenceBin> bins) {
+  std::vector<results::Metrics> numbers;
+  for (std::size_t k = 0; k < bins.size(); ++k) {
+    results::Metrics& metrics = numbers.emplace_back();
+    metrics.add("lo", 0.5 + static_cast<double>(k) / kBinsPerUnit);
+    metrics.add("hi", 0.5 + static_cast<double>(k + 1) / kBinsPerUnit);
+    metrics.add_count("num_pairs", static_cast<std::int64_t>(bins[k].num_pairs));
+    if (bins[k].num_pairs == 0.0) continue;
+    metrics.add("mean_confidence", bins[k].confidence);
+    metrics.add("accuracy", bins[k].accuracy);
+  }
+  return numbers;
 }
 
 double calibration_error(std::span<const ConfidenceBin> bins) {
   double sum = 0.0, total = 0.0;
   for (const ConfidenceBin& bin : bins) {
-    const auto count = static_cast<double>(bin.num_pairs);
-    sum += count * std::abs(bin.accuracy - bin.mean_confidence);
-    total += count;
+    sum += bin.num_pairs * std::abs(bin.accuracy - bin.confidence);
+    total += bin.num_pairs;
   }
   return sum / total;
 }
@@ -120,30 +133,30 @@ double nice_width(double range) {
   return 20.0 * power;
 }
 
-MarginHistogram margin_histogram(std::span<const RowPairs> rows,
-                                 std::span<const std::size_t> members) {
+void add_margins(std::span<const RowPairs> rows, std::span<const std::size_t> members,
+                 results::PairNumbers& numbers) {
   double lo = 0.0, hi = 0.0;
   for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
     const double margin = margin_of(chosen.score, rejected.score);
     lo = std::min(lo, margin);
     hi = std::max(hi, margin);
   });
-  MarginHistogram histogram;
-  histogram.bin_width = nice_width(hi - lo);
+  numbers.bin_width = nice_width(hi - lo);
   const auto bin_of = [&](double margin) {
-    return static_cast<std::int64_t>(std::floor(margin / histogram.bin_width));
+    return static_cast<std::int64_t>(std::floor(margin / numbers.bin_width));
   };
-  histogram.first_bin = bin_of(lo);
-  histogram.counts.resize(static_cast<std::size_t>(bin_of(hi) - histogram.first_bin + 1), 0);
+  const std::int64_t first_bin = bin_of(lo);
+  numbers.counts.resize(static_cast<std::size_t>(bin_of(hi) - first_bin + 1), 0);
   for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
     const double margin = margin_of(chosen.score, rejected.score);
-    ++histogram.counts[static_cast<std::size_t>(bin_of(margin) - histogram.first_bin)];
+    ++numbers.counts[static_cast<std::size_t>(bin_of(margin) - first_bin)];
   });
-  return histogram;
+  for (std::int64_t k = 0; k <= std::ssize(numbers.counts); ++k)
+    numbers.edges.push_back(static_cast<double>(first_bin + k) * numbers.bin_width);
 }
 
-LengthCorrelation length_correlation(std::span<const RowPairs> rows,
-                                     std::span<const std::size_t> members) {
+results::Metrics length_correlation(std::span<const RowPairs> rows,
+                                    std::span<const std::size_t> members) {
   std::vector<double> scores, lengths;
   for (const std::size_t r : members) {
     for (const std::vector<Text>* side : {&rows[r].chosen, &rows[r].rejected}) {
@@ -153,38 +166,40 @@ LengthCorrelation length_correlation(std::span<const RowPairs> rows,
       }
     }
   }
-  LengthCorrelation result;
-  result.num_responses = static_cast<std::int64_t>(scores.size());
-  result.spearman = stats::spearman(scores, lengths);
-  result.pearson = stats::pearson(scores, lengths);
-  double preferred = 0.0, chosen_longer = 0.0;
+  double num_pairs = 0.0, preferred = 0.0, chosen_longer = 0.0;
   for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
     if (chosen.length == rejected.length) return;
-    ++result.num_pairs;
+    num_pairs += 1.0;
     const bool is_longer = chosen.length > rejected.length;
     chosen_longer += is_longer;
     const double longer = is_longer ? chosen.score : rejected.score;
     const double shorter = is_longer ? rejected.score : chosen.score;
     preferred += longer > shorter ? 1.0 : longer == shorter ? 0.5 : 0.0;
   });
-  const auto count = static_cast<double>(result.num_pairs);
-  result.longer_preferred = count > 0.0 ? preferred / count : kUndefined;
-  result.longer_chosen = count > 0.0 ? chosen_longer / count : kUndefined;
-  return result;
+  results::Metrics metrics;
+  metrics.add_count("num_responses", std::ssize(scores));
+  metrics.add("spearman", stats::spearman(scores, lengths));
+  metrics.add("pearson", stats::pearson(scores, lengths));
+  metrics.add_count("num_pairs", static_cast<std::int64_t>(num_pairs));
+  metrics.add("longer_preferred", preferred / num_pairs);  // undefined without a pair
+  metrics.add("longer_chosen", chosen_longer / num_pairs);
+  return metrics;
 }
 
-PairProbabilities probabilities(std::span<const RowPairs> rows,
-                                std::span<const std::size_t> members, const Estimate& brier,
-                                const Estimate& log_loss) {
-  PairProbabilities result;
+results::Metrics probabilities(std::span<const RowPairs> rows, std::span<const std::size_t> members,
+                               const Estimate& brier, const Estimate& log_loss) {
+  std::int64_t num_pairs = 0, ties = 0;
   for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
-    ++result.num_pairs;
-    result.ties += chosen.score == rejected.score;
+    ++num_pairs;
+    ties += chosen.score == rejected.score;
   });
-  result.ece = calibration_error(confidence_bins(rows, members));
-  result.brier = brier;
-  result.log_loss = log_loss;
-  return result;
+  results::Metrics metrics;
+  metrics.add_count("num_pairs", num_pairs);
+  metrics.add_count("ties", ties);
+  metrics.add("ece", calibration_error(confidence_bins(rows, members)));
+  metrics.add("brier", brier);
+  metrics.add("log_loss", log_loss);
+  return metrics;
 }
 
 /// Brier score and log-loss of all rows, then of every subset.
@@ -209,42 +224,11 @@ WeightedStatistics mean_losses(std::span<const RowPairs> rows, std::span<const R
   };
 }
 
-results::Metrics metrics_of(const PairProbabilities& values) {
-  results::Metrics metrics;
-  metrics.add_count("num_pairs", values.num_pairs);
-  metrics.add_count("ties", values.ties);
-  metrics.add("ece", values.ece);
-  metrics.add("brier", values.brier);
-  metrics.add("log_loss", values.log_loss);
-  return metrics;
-}
-
-results::Metrics metrics_of(const LengthCorrelation& values) {
-  results::Metrics metrics;
-  metrics.add_count("num_responses", values.num_responses);
-  metrics.add("spearman", values.spearman);
-  metrics.add("pearson", values.pearson);
-  metrics.add_count("num_pairs", values.num_pairs);
-  metrics.add("longer_preferred", values.longer_preferred);
-  metrics.add("longer_chosen", values.longer_chosen);
-  return metrics;
-}
-
-results::Metrics metrics_of(const ConfidenceBin& bin) {
-  results::Metrics metrics;
-  metrics.add("lo", bin.lo);
-  metrics.add("hi", bin.hi);
-  metrics.add_count("num_pairs", bin.num_pairs);
-  if (bin.num_pairs == 0) return metrics;
-  metrics.add("mean_confidence", bin.mean_confidence);
-  metrics.add("accuracy", bin.accuracy);
-  return metrics;
-}
-
 }  // namespace
 
-PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const MetricSet& metric_set,
-                                 const BootstrapOptions& options) {
+results::PairNumbers pair_diagnostics(std::span<const ScoredEvalItem> rows,
+                                      const MetricSet& metric_set,
+                                      const BootstrapOptions& options) {
   std::vector<RowPairs> pairs;
   std::vector<std::size_t> everything;
   for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -255,42 +239,19 @@ PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const Met
   const std::vector<Estimate> losses = bootstrap_estimates(
       PromptBootstrap(metric_set.prompts, metric_set.groups), mean_losses(pairs, subsets), options);
 
-  PairDiagnostics result;
-  result.probabilities = probabilities(pairs, everything, losses[0], losses[1]);
-  result.bins = confidence_bins(pairs, everything);
-  result.margins = margin_histogram(pairs, everything);
-  result.length = length_correlation(pairs, everything);
+  results::PairNumbers numbers{.probabilities =
+                                   probabilities(pairs, everything, losses[0], losses[1])};
+  numbers.bins = numbers_of(confidence_bins(pairs, everything));
+  add_margins(pairs, everything, numbers);
+  numbers.length = length_correlation(pairs, everything);
   std::size_t next = 2;
   for (const RowGroup& subset : subsets) {
-    result.subsets.push_back({subset.name,
-                              probabilities(pairs, subset.rows, losses[next], losses[next + 1]),
-                              length_correlation(pairs, subset.rows)});
+    numbers.probabilities_of_subsets.push_back(
+        {.name = subset.name,
+         .metrics = probabilities(pairs, subset.rows, losses[next], losses[next + 1])});
+    numbers.length_of_subsets.push_back(
+        {.name = subset.name, .metrics = length_correlation(pairs, subset.rows)});
     next += 2;
-  }
-  return result;
-}
-
-results::PairNumbers numbers_of(const PairDiagnostics& diagnostics) {
-  const MarginHistogram& margins = diagnostics.margins;
-  results::PairNumbers numbers{.probabilities = metrics_of(diagnostics.probabilities),
-                               .bins = {},
-                               .bin_width = margins.bin_width,
-                               .edges = {},
-                               .counts = margins.counts,
-                               .length = metrics_of(diagnostics.length),
-                               .probabilities_of_subsets = {},
-                               .length_of_subsets = {}};
-  for (const ConfidenceBin& bin : diagnostics.bins) numbers.bins.push_back(metrics_of(bin));
-  for (std::size_t k = 0; k <= margins.counts.size(); ++k) {
-    numbers.edges.push_back(static_cast<double>(margins.first_bin + static_cast<std::int64_t>(k)) *
-                            margins.bin_width);
-  }
-  const auto part = [](const std::string& name, results::Metrics metrics) {
-    return results::BenchmarkPart{.name = name, .metrics = std::move(metrics)};
-  };
-  for (const PairDiagnostics::Subset& subset : diagnostics.subsets) {
-    numbers.probabilities_of_subsets.push_back(part(subset.name, metrics_of(subset.probabilities)));
-    numbers.length_of_subsets.push_back(part(subset.name, metrics_of(subset.length)));
   }
   return numbers;
 }

@@ -35,7 +35,7 @@ ScoredEvalItem judge_bench_row(const RowView& row, bool with_scores) {
   ScoredEvalItem parsed;
   parsed.item.id = storage::id_of(required_value(row, "pair_id"), "pair_id");
   parsed.item.subset = required_text_of(row, "source");
-  if (judge_bench_section(parsed.item.subset).empty()) {
+  if (pair_benchmark_section(Benchmark::kJudgeBench, parsed.item.subset).empty()) {
     throw Error(ErrorKind::kInput,
                 "column 'source': expected mmlu-pro-..., livebench-reasoning, livebench-math or "
                 "livecodebench, found '{}'",
@@ -52,7 +52,11 @@ ScoredEvalItem judge_bench_row(const RowView& row, bool with_scores) {
   if (!with_scores) return parsed;
   const auto score = [&](const char* side) {
     const std::string column = fmt::format("score_{}", side);
-    return storage::number_of(required_value(row, column), column);
+    if (row[column].is_null()) {
+      throw Error(ErrorKind::kInput,
+                  "the row has no score_A and score_B; give it with --data and --model");
+    }
+    return storage::number_of(row[column], column);
   };
   parsed.score_chosen = {score(right)};
   parsed.score_rejected = {score(wrong)};
@@ -90,7 +94,7 @@ ScoredEvalItem rmb_row(const RowView& row) {
   const char* id = is_best_of_n ? "bon_uid" : "pair_uid";
   parsed.item.id = storage::id_of(required_value(row, id), id);
   parsed.item.subset = required_text_of(row, "category_path");
-  if (rmb_section(parsed.item.subset).empty()) {
+  if (pair_benchmark_section(Benchmark::kRmb, parsed.item.subset).empty()) {
     throw Error(ErrorKind::kInput,
                 "column 'category_path': expected Pairwise_set/... or BoN_set/... with Helpfulness "
                 "or Harmlessness, found '{}'",
@@ -122,12 +126,12 @@ std::string ppe_subset(const RowView& row, const fs::path& file) {
   for (const std::string& name : names) {
     std::string folded = lower_ascii(name);
     std::ranges::replace(folded, '_', '-');
-    for (const std::string_view subset : ppe_subsets()) {
+    for (const std::string_view subset : pair_benchmark_sections(Benchmark::kPpe)) {
       if (folded.find(subset) != std::string::npos) return std::string(subset);
     }
   }
   throw Error(ErrorKind::kInput, "neither a column 'subset' nor the file's path names one of {}",
-              fmt::join(ppe_subsets(), ", "));
+              fmt::join(pair_benchmark_sections(Benchmark::kPpe), ", "));
 }
 
 ScoredEvalItem ppe_row(const RowView& row, const fs::path& file) {
@@ -194,17 +198,9 @@ std::vector<std::string> published_columns(Benchmark benchmark) {
   }
 }
 
-bool is_published(const RowView& row, Benchmark benchmark) {
-  switch (benchmark) {
-    case Benchmark::kJudgeBench:
-      return row.contains("pair_id");
-    case Benchmark::kRmb:
-      return row.contains("category_path");
-    case Benchmark::kPpe:
-      return row.contains("sampled_conflict_pairs");
-    default:
-      return false;
-  }
+const char* published_key(Benchmark benchmark) {
+  if (benchmark == Benchmark::kJudgeBench) return "pair_id";
+  return benchmark == Benchmark::kRmb ? "category_path" : "sampled_conflict_pairs";
 }
 
 ScoredEvalItem published_row(const RowView& row, Benchmark benchmark, const fs::path& file,

@@ -117,6 +117,12 @@ std::string subset_of(const RowView& row, const fs::path& file) {
 
 /// A row of saved scores of JudgeBench, RMB or PPE.
 ScoredEvalItem saved_pair_row(const RowView& row, Benchmark benchmark) {
+  if (row["id"].is_null() && row["subset"].is_null()) {
+    throw unusable(
+        "no row of {}: it has neither the column '{}' of the published files nor the columns of "
+        "saved scores (id, subset, prompt, chosen, rejected, score_chosen, score_rejected)",
+        benchmark_name(benchmark), published_key(benchmark));
+  }
   ScoredEvalItem parsed;
   parsed.item.id = storage::id_of(field(row, "id"), "id");
   parsed.item.subset = storage::text_of(field(row, "subset"), "subset");
@@ -152,16 +158,12 @@ ScoredEvalItem saved_pair_row(const RowView& row, Benchmark benchmark) {
   return parsed;
 }
 
-bool is_pair_benchmark(Benchmark benchmark) {
-  return benchmark == Benchmark::kJudgeBench || benchmark == Benchmark::kRmb ||
-         benchmark == Benchmark::kPpe;
-}
-
 ScoredEvalItem parse_row(const RowView& row, const storage::RowReader& reader, Benchmark benchmark,
                          bool with_scores) {
   if (is_pair_benchmark(benchmark)) {
-    return is_published(row, benchmark) ? published_row(row, benchmark, reader.file(), with_scores)
-                                        : saved_pair_row(row, benchmark);
+    return row.contains(published_key(benchmark))
+               ? published_row(row, benchmark, reader.file(), with_scores)
+               : saved_pair_row(row, benchmark);
   }
   const bool is_rm_bench = benchmark == Benchmark::kRmBench;
   const bool is_reward_bench_2 = benchmark == Benchmark::kRewardBench2;

@@ -48,8 +48,8 @@ std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, s
 /// The columns that these benchmarks have.
 std::vector<std::string> published_columns(Benchmark benchmark);
 
-/// Whether the row has the benchmark's published form; otherwise it is one of saved scores.
-bool is_published(const storage::RowView& row, Benchmark benchmark);
+/// The column that tells a row in the published form of a pair benchmark from one of saved scores.
+const char* published_key(Benchmark benchmark);
 
 /// JudgeBench: pair_id, source, question, response_A, response_B, label ("A>B", "B>A"). The subset
 /// is the source. Saved scores may also be given as score_A and score_B.

@@ -6,7 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/files.h"
-#include "charm/records/eval_item.h"
+#include "charm/evaluate/benchmark.h"
+#include "charm/evaluate/reward_bench.h"
+#include "charm/evaluate/reward_bench_2.h"
 
 namespace charm::evaluate {
 namespace {
@@ -42,12 +44,13 @@ void write(const fs::path& folder, const std::string& set, const RewardBenchMode
 
 }  // namespace
 
-nlohmann::json reward_bench_accuracies(const RewardBenchResult& result,
+nlohmann::json reward_bench_accuracies(const results::Evaluation& result,
                                        const RewardBenchModel& model, bool prior_sets) {
   nlohmann::json json;
-  for (const SubsetAccuracy& subset : result.subsets) {
+  for (const results::BenchmarkPart& subset : result.subsets) {
     if (prior_set(subset.name).empty() == prior_sets) continue;
-    json[subset.name] = subset.accuracy.value;
+    const std::optional<Estimate> accuracy = subset.metrics.find("accuracy");
+    json[subset.name] = accuracy ? nlohmann::json(accuracy->value) : nlohmann::json();
   }
   put_model(json, model);
   return json;
@@ -69,14 +72,6 @@ nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows,
   return json;
 }
 
-nlohmann::json reward_bench_2_accuracies(const RewardBench2Result& result,
-                                         const RewardBenchModel& model) {
-  nlohmann::json json;
-  for (const SubsetAccuracy& subset : result.subsets) json[subset.name] = subset.accuracy.value;
-  put_model(json, model);
-  return json;
-}
-
 nlohmann::json reward_bench_2_scores(std::span<const ScoredEvalItem> rows,
                                      const RewardBenchModel& model) {
   nlohmann::json json = empty_columns({"id", "subset", "num_correct", "scores", "results"});
@@ -93,27 +88,24 @@ nlohmann::json reward_bench_2_scores(std::span<const ScoredEvalItem> rows,
   return json;
 }
 
-void write_reward_bench_files(const fs::path& folder, const RewardBenchResult& result,
+void write_reward_bench_files(const fs::path& folder, const results::Evaluation& result,
                               std::span<const ScoredEvalItem> rows, const RewardBenchModel& model) {
-  const auto is_prior = [](const SubsetAccuracy& subset) {
+  if (result.benchmark == benchmark_name(Benchmark::kRewardBench2)) {
+    write(folder, "eval-set", model, reward_bench_accuracies(result, model),
+          reward_bench_2_scores(rows, model));
+    return;
+  }
+  const auto is_prior = [](const results::BenchmarkPart& subset) {
     return !prior_set(subset.name).empty();
   };
-  const auto& subsets = result.subsets;
-  if (!std::all_of(subsets.begin(), subsets.end(), is_prior)) {
+  if (!std::ranges::all_of(result.subsets, is_prior)) {
     write(folder, "eval-set", model, reward_bench_accuracies(result, model),
           reward_bench_scores(rows, model));
   }
-  if (std::any_of(subsets.begin(), subsets.end(), is_prior)) {
+  if (std::ranges::any_of(result.subsets, is_prior)) {
     write(folder, "pref-sets", model, reward_bench_accuracies(result, model, /*prior_sets=*/true),
           reward_bench_scores(rows, model, /*prior_sets=*/true));
   }
-}
-
-void write_reward_bench_2_files(const fs::path& folder, const RewardBench2Result& result,
-                                std::span<const ScoredEvalItem> rows,
-                                const RewardBenchModel& model) {
-  write(folder, "eval-set", model, reward_bench_2_accuracies(result, model),
-        reward_bench_2_scores(rows, model));
 }
 
 }  // namespace charm::evaluate

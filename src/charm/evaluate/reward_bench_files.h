@@ -5,9 +5,8 @@
 #include <string>
 
 #include "charm/base/fs.h"
-#include "charm/evaluate/reward_bench.h"
-#include "charm/evaluate/reward_bench_2.h"
 #include "charm/records/eval_item.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
 
@@ -19,8 +18,8 @@ struct RewardBenchModel {
 
 /// `eval-set/<model>.json` of scripts/run_rm.py in rewardbench 0.1.4: accuracy per subset, model,
 /// model_type, chat_template. `prior_sets`: those subsets alone, as `pref-sets/<model>.json`;
-/// otherwise all others.
-nlohmann::json reward_bench_accuracies(const RewardBenchResult& result,
+/// otherwise all others. Also that of scripts/run_v2.py.
+nlohmann::json reward_bench_accuracies(const results::Evaluation& result,
                                        const RewardBenchModel& model, bool prior_sets = false);
 
 /// `eval-set-scores/<model>.json` (`pref-sets-scores`): columns id, subset, results (1 correct, 0
@@ -29,19 +28,14 @@ nlohmann::json reward_bench_accuracies(const RewardBenchResult& result,
 nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows,
                                    const RewardBenchModel& model, bool prior_sets = false);
 
-/// The same two files as scripts/run_v2.py writes them: the subsets' scores, and the columns id,
-/// subset, num_correct, scores (chosen texts first), results. `results` holds the best-of-n credit
-/// in the Ties subset too, as in run_v2.py.
-nlohmann::json reward_bench_2_accuracies(const RewardBench2Result& result,
-                                         const RewardBenchModel& model);
+/// The same as scripts/run_v2.py writes it: columns id, subset, num_correct, scores (chosen texts
+/// first), results. `results` holds the best-of-n credit in the Ties subset too, as in run_v2.py.
 nlohmann::json reward_bench_2_scores(std::span<const ScoredEvalItem> rows,
                                      const RewardBenchModel& model);
 
-/// Writes the files below `folder`; those of the prior sets where there are any.
-void write_reward_bench_files(const fs::path& folder, const RewardBenchResult& result,
+/// Writes both files of a result of version 1 or 2 below `folder`; those of the prior sets where
+/// there are any.
+void write_reward_bench_files(const fs::path& folder, const results::Evaluation& result,
                               std::span<const ScoredEvalItem> rows, const RewardBenchModel& model);
-void write_reward_bench_2_files(const fs::path& folder, const RewardBench2Result& result,
-                                std::span<const ScoredEvalItem> rows,
-                                const RewardBenchModel& model);
 
 }  // namespace charm::evaluate

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <map>
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/evaluate/arena.h"
 #include "charm/explain/method_comparison.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/elo.h"
@@ -17,6 +19,14 @@ double offset_of(const std::vector<results::CalibratedPolicy>& offsets, const st
     if (one.policy == policy) return one.offset.value;
   }
   return 0.0;
+}
+
+results::Correlations correlations_of(const results::Metrics& metrics) {
+  const auto value = [&](const char* name) {
+    return metrics.find(name).value_or(
+        results::Estimate{.value = std::numeric_limits<double>::quiet_NaN(), .ci95 = {}});
+  };
+  return {.spearman = value("spearman"), .kendall = value("kendall"), .pearson = value("pearson")};
 }
 
 // The pairs of one method's scores on one set of prompts. Not movable: its table refers to its
@@ -135,8 +145,8 @@ std::vector<MethodCheck> check_methods(
       }
       const auto arena = evaluate::arena_result(
           rows, ratings, {.num_replicates = options.bootstrap, .seed = options.seed});
-      check.mean_score = arena.mean_score;
-      check.win_rate = arena.win_rate;
+      check.mean_score = correlations_of(arena.mean_score);
+      check.win_rate = correlations_of(arena.win_rate);
     }
     checks.push_back(check);
   }

@@ -8,6 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/calibrate/calibration.h"
 #include "charm/evaluate/read_benchmark.h"
+#include "charm/evaluate/row_benchmark.h"
 #include "charm/explain/lowess.h"
 
 namespace charm::explain {
@@ -66,7 +67,8 @@ std::vector<ScoreFile> corrected_scores(std::span<const FeatureFile> files,
 class BenchmarkTexts {
  public:
   BenchmarkTexts(std::span<const fs::path> paths, evaluate::Benchmark benchmark,
-                 std::int64_t max_bad_rows) {
+                 std::int64_t max_bad_rows)
+      : benchmark_(benchmark) {
     if (paths.empty()) return;
     rows_ = evaluate::read_benchmark(paths, {.benchmark = benchmark, .max_bad_rows = max_bad_rows},
                                      /*with_scores=*/true)
@@ -96,18 +98,20 @@ class BenchmarkTexts {
     return lowess_correction(lengths, scores, kBenchmarkFraction);
   }
 
-  std::vector<ScoredEvalItem> corrected(const Correction& correction) const {
+  results::Evaluation result(const Correction& correction,
+                             const evaluate::BootstrapOptions& bootstrap) const {
     std::vector<ScoredEvalItem> rows = rows_;
-    if (!correction) return rows;
     std::size_t at = 0;
     for (ScoredEvalItem& row : rows) {
-      for (double& score : row.score_chosen) score -= correction(features_[at++]);
-      for (double& score : row.score_rejected) score -= correction(features_[at++]);
+      for (auto* scores : {&row.score_chosen, &row.score_rejected}) {
+        for (double& score : *scores) score -= correction ? correction(features_[at++]) : 0.0;
+      }
     }
-    return rows;
+    return evaluate::benchmark_result(benchmark_, rows, bootstrap);
   }
 
  private:
+  evaluate::Benchmark benchmark_;
   std::vector<ScoredEvalItem> rows_;
   std::vector<Features> features_;  // chosen texts of a row, then its rejected ones
 };
@@ -200,13 +204,12 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
     if (!has_offsets) {
       const bool is_lowess = method.name == "lowess";
       if (!reward_bench.empty()) {
-        method.reward_bench = evaluate::evaluation_of(evaluate::reward_bench_result(
-            reward_bench.corrected(is_lowess ? reward_bench.lowess() : plans[m].policies),
-            bootstrap));
+        method.reward_bench =
+            reward_bench.result(is_lowess ? reward_bench.lowess() : plans[m].policies, bootstrap);
       }
       if (!rm_bench.empty()) {
-        method.rm_bench = evaluate::evaluation_of(evaluate::rm_bench_result(
-            rm_bench.corrected(is_lowess ? rm_bench.lowess() : plans[m].policies), bootstrap));
+        method.rm_bench =
+            rm_bench.result(is_lowess ? rm_bench.lowess() : plans[m].policies, bootstrap);
       }
     }
     result.methods.push_back(std::move(method));

@@ -7,9 +7,6 @@
 #include <vector>
 
 #include "charm/base/fs.h"
-#include "charm/evaluate/arena.h"
-#include "charm/evaluate/reward_bench.h"
-#include "charm/evaluate/rm_bench.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/texts.h"
 #include "charm/records/arena.h"

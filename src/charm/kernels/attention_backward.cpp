@@ -7,8 +7,7 @@
 #include "charm/base/check.h"
 #include "charm/kernels/attention.h"
 #include "charm/kernels/attention_tiles.h"
-#include "charm/kernels/gradient_rows.h"
-#include "charm/kernels/micro_kernel.h"
+#include "charm/kernels/row_gradients.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
@@ -132,15 +131,6 @@ class AttentionBackward {
     return tiles;
   }
 
-  static float dot(const GradientKernels& kernels, const float* a, const float* b,
-                   std::int64_t count) {
-    return kernels.dot_float32(a, b, count);
-  }
-  static float dot(const GradientKernels& kernels, const BFloat16* a, const BFloat16* b,
-                   std::int64_t count) {
-    return kernels.dot_bfloat16(a, b, count);
-  }
-
   const Element* row(const HeadRows<Element>& rows, std::int64_t head, std::int64_t at) const {
     return rows.data + head * rows.head_stride + at * rows.row_stride;
   }
@@ -167,8 +157,8 @@ class AttentionBackward {
       pack_steps(g_.d_out, head, tile, scratch.d_outs.data() + i * words);
       float* dots = scratch.row_dots.data() + i * static_cast<std::size_t>(kGradientRows);
       for (std::int64_t r = 0; r < tile.count; ++r) {
-        dots[r] = dot(kernels_, row(g_.d_out, head, tile.first_query + r),
-                      row(g_.out, head, tile.first_query + r), dim());
+        dots[r] = kernels_.dot(row(g_.d_out, head, tile.first_query + r),
+                               row(g_.out, head, tile.first_query + r), dim());
       }
     }
   }
@@ -228,15 +218,14 @@ class AttentionBackward {
     gradient.weights = scratch.weights.data();
     gradient.logit_gradients = scratch.logit_gradients.data();
     gradient.logit_gradient_rows = scratch.logit_gradient_rows.data();
-    (kPairs ? kernels_.bfloat16 : kernels_.float32)(gradient,
-                                                    {.first_row = first_row,
-                                                     .end_row = tile.count,
-                                                     .first_position = tile.first_position,
-                                                     .first_key = first_key,
-                                                     .length = k.length,
-                                                     .scale = shape_.scale,
-                                                     .window = shape_.window,
-                                                     .softcap = shape_.softcap});
+    kernels_.tile(gradient, {.first_row = first_row,
+                             .end_row = tile.count,
+                             .first_position = tile.first_position,
+                             .first_key = first_key,
+                             .length = k.length,
+                             .scale = shape_.scale,
+                             .window = shape_.window,
+                             .softcap = shape_.softcap});
 
     const std::int64_t first_step = first_row / kStepRows;
     const std::int64_t row_steps = (tile.count + kStepRows - 1) / kStepRows - first_step;
@@ -280,7 +269,7 @@ class AttentionBackward {
   }
 
   void store(const float* from, float* to) const { std::copy_n(from, dim(), to); }
-  void store(const float* from, BFloat16* to) const { update_kernels().round(from, to, dim()); }
+  void store(const float* from, BFloat16* to) const { round_elements(from, to, dim()); }
 
   /// Key and value gradients, summed over the query heads of each key head.
   void sum_heads() const {
@@ -310,7 +299,7 @@ class AttentionBackward {
   const std::vector<AttentionSequence>& sequences_;
   AttentionShape shape_;
   PackFormat format_ = pack_format<Element>(shape_.head_dim);
-  GradientKernels kernels_ = gradient_kernels();
+  GradientKernels<Element> kernels_ = gradient_kernels<Element>();
   MicroKernel multiply_rows_ = kPairs ? micro_kernel_bf16() : micro_kernel_f32();
   MicroKernel multiply_steps_ =
       kPairs ? micro_kernel_bf16(Operand::kSteps) : micro_kernel_f32(Operand::kSteps);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 
 #include "charm/kernels/attention_tiles.h"
 
@@ -9,6 +10,13 @@
 #include <hwy/contrib/math/math-inl.h>
 
 #include "charm/kernels/vectors_inl.h"
+
+#ifndef CHARM_KERNELS_ATTENTION_GRADIENT_ONCE
+#define CHARM_KERNELS_ATTENTION_GRADIENT_ONCE
+namespace charm::kernels {
+using GradientKernelsOfTypes = std::tuple<GradientKernels<float>, GradientKernels<BFloat16>>;
+}
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace charm::kernels {
@@ -135,8 +143,8 @@ float dot(const Element* a, const Element* b, std::int64_t count) {
   return total;
 }
 
-GradientKernels make_gradient_kernels() {
-  return {gradient_f32, gradient_bf16, dot<float>, dot<BFloat16>};
+GradientKernelsOfTypes make_gradient_kernels() {
+  return {{gradient_f32, dot<float>}, {gradient_bf16, dot<BFloat16>}};
 }
 
 }  // namespace HWY_NAMESPACE
@@ -148,7 +156,12 @@ namespace charm::kernels {
 
 HWY_EXPORT(make_gradient_kernels);
 
-GradientKernels gradient_kernels() { return HWY_DYNAMIC_DISPATCH(make_gradient_kernels)(); }
+template <typename Element>
+GradientKernels<Element> gradient_kernels() {
+  return std::get<GradientKernels<Element>>(HWY_DYNAMIC_DISPATCH(make_gradient_kernels)());
+}
+template GradientKernels<float> gradient_kernels<float>();
+template GradientKernels<BFloat16> gradient_kernels<BFloat16>();
 
 }  // namespace charm::kernels
 #endif

@@ -8,7 +8,7 @@
 #include "charm/kernels/micro_kernel.h"
 
 // Tiles of attention: query rows of one head against packed blocks of keys, forward
-// (FlashAttention, shared by attention.cpp and paged_attention.cpp) and backward. Internal to this
+// (FlashAttention, over a batch's keys and over a KV cache) and backward. Internal to this
 // folder.
 namespace charm::kernels {
 
@@ -30,6 +30,10 @@ struct PackFormat {
   std::int64_t query_steps() const { return pairs ? head_dim / 2 : head_dim; }
   std::int64_t value_steps(std::int64_t keys) const { return pairs ? (keys + 1) / 2 : keys; }
   std::int64_t block_steps() const { return value_steps(kBlockKeys); }
+  /// Of packed K and V of a block.
+  std::int64_t block_words() const {
+    return query_steps() * kBlockKeys + block_steps() * padded_dim();
+  }
   std::int64_t padded_dim() const {
     return (head_dim + kMicroColumns - 1) / kMicroColumns * kMicroColumns;
   }
@@ -56,19 +60,12 @@ class PackedSpans {
                     std::int64_t first) const;
 
  private:
-  std::int64_t block_size() const;
-
   PackFormat format_;
   std::int64_t num_blocks_ = 0;  ///< per head
   std::vector<KeySpan> spans_;
   std::vector<std::int64_t> first_block_;  ///< of each span
   const std::uint32_t* packed_ = nullptr;  ///< [key_heads][num_blocks][keys, then values]
 };
-
-/// Packs query rows, zero-padded from `rows` to kTileRows. `to` is [kTileRows][query_steps].
-template <typename Element>
-void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows,
-                  const PackFormat& format, std::uint32_t* to);
 
 /// Accumulators of a tile's rows; all arrays are private to the calling thread.
 struct TileState {
@@ -90,17 +87,10 @@ struct SoftmaxParams {
   float softcap = 0.0f;
 };
 
-/// Dispatched by instruction set.
-struct SoftmaxKernels {
-  /// Logits of one block -> probabilities in float32 or bfloat16; updates row_max, row_sum and
-  /// rescale.
-  void (*softmax_f32)(const TileState& state, const PackedBlock& block,
-                      const SoftmaxParams& params);
-  void (*softmax_bf16)(const TileState& state, const PackedBlock& block,
-                       const SoftmaxParams& params);
-};
-
-SoftmaxKernels softmax_kernels();
+/// Logits of one block -> probabilities in float32 or bfloat16; updates row_max, row_sum and
+/// rescale.
+using Softmax = void (*)(const TileState& state, const PackedBlock& block,
+                         const SoftmaxParams& params);
 
 /// Query and output rows of one tile: either consecutive tokens of one head, or the query heads of
 /// one token that share a key head.
@@ -151,7 +141,7 @@ class TileAttention {
   AttentionShape shape_;
   PackFormat format_;
   MicroKernel micro_kernel_ = nullptr;
-  void (*softmax_)(const TileState&, const PackedBlock&, const SoftmaxParams&) = nullptr;
+  Softmax softmax_ = nullptr;
 };
 
 // The element-wise part of the backward pass.
@@ -182,16 +172,16 @@ struct GradientParams {
   float softcap = 0.0f;
 };
 
-/// P = exp(s - log_sum_exp) and dS = P (dP - row_dots) ds/d(q.k), 0 where masked. Dispatched by
-/// instruction set.
+/// Dispatched by instruction set.
+template <typename Element>
 struct GradientKernels {
-  void (*float32)(const GradientTile& tile, const GradientParams& params);
-  void (*bfloat16)(const GradientTile& tile, const GradientParams& params);
+  /// P = exp(s - log_sum_exp) and dS = P (dP - row_dots) ds/d(q.k), 0 where masked.
+  void (*tile)(const GradientTile& tile, const GradientParams& params);
   /// sum_e a[e] b[e].
-  float (*dot_float32)(const float* a, const float* b, std::int64_t count);
-  float (*dot_bfloat16)(const BFloat16* a, const BFloat16* b, std::int64_t count);
+  float (*dot)(const Element* a, const Element* b, std::int64_t count);
 };
 
-GradientKernels gradient_kernels();
+template <typename Element>
+GradientKernels<Element> gradient_kernels();
 
 }  // namespace charm::kernels

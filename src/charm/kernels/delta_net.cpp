@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
+#include <tuple>
 #include <vector>
 
-#include "charm/kernels/elementwise.h"
 #include "charm/kernels/thread_pool.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -31,6 +30,19 @@ struct DeltaBlock {
   float* state;  ///< [key_dim][32]
   float* out;
 };
+
+template <typename Element>
+struct DeltaRowKernels {
+  void (*conv)(const Element* const* rows, const float* weight_WC, std::int64_t taps,
+               std::int64_t channels, std::int64_t begin, std::int64_t end, float* out);
+  void (*gated_norm)(const float* x, const Element* z, const float* weight, float eps,
+                     std::int64_t width, Element* out);
+};
+struct DeltaKernels {
+  std::tuple<DeltaRowKernels<float>, DeltaRowKernels<BFloat16>> of_types;
+  void (*l2_normalize)(float* x, std::int64_t width, float factor);
+  void (*run_block)(const DeltaBlock& block);
+};
 }  // namespace charm::kernels
 #endif
 
@@ -40,29 +52,15 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// sum_w weight[w, c] * rows[w][c] with SiLU, for channels `begin` .. `end`.
-template <typename Bits>
-void conv_row(const Bits* const* rows, const float* weight_WC, std::int64_t taps,
+template <typename Element>
+void conv_row(const Element* const* rows, const float* weight_WC, std::int64_t taps,
               std::int64_t channels, std::int64_t begin, std::int64_t end, float* out) {
-  const auto columns = [&](auto d, std::int64_t c) {
+  for_vectors(hn::ScalableTag<float>(), begin, end, [&](auto d, std::int64_t c) HWY_ATTR {
     auto sum = hn::Zero(d);
     for (std::int64_t w = 0; w < taps; ++w)
       sum = hn::MulAdd(load(d, rows[w] + c), hn::LoadU(d, weight_WC + w * channels + c), sum);
     hn::StoreU(silu(d, sum), d, out + c);
-  };
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t c = begin;
-  for (; c + lanes <= end; c += lanes) columns(d, c);
-  for (; c < end; ++c) columns(hn::CappedTag<float, 1>(), c);
-}
-
-void conv_row_f32(const float* const* rows, const float* weight_WC, std::int64_t taps,
-                  std::int64_t channels, std::int64_t begin, std::int64_t end, float* out) {
-  conv_row(rows, weight_WC, taps, channels, begin, end, out);
-}
-void conv_row_bf16(const std::uint16_t* const* rows, const float* weight_WC, std::int64_t taps,
-                   std::int64_t channels, std::int64_t begin, std::int64_t end, float* out) {
-  conv_row(rows, weight_WC, taps, channels, begin, end, out);
+  });
 }
 
 float sum_of_squares(const float* x, std::int64_t width) {
@@ -84,29 +82,15 @@ void l2_normalize_row(float* x, std::int64_t width, float factor) {
   for (std::int64_t i = 0; i < width; ++i) x[i] *= scale;
 }
 
-template <typename Bits>
-void gated_norm_row(const float* x, const Bits* z, const float* weight, float eps,
-                    std::int64_t width, Bits* out) {
+template <typename Element>
+void gated_norm_row(const float* x, const Element* z, const float* weight, float eps,
+                    std::int64_t width, Element* out) {
   const float scale = 1.0f / std::sqrt(sum_of_squares(x, width) / static_cast<float>(width) + eps);
-  const auto columns = [&](auto d, std::int64_t i) {
+  for_vectors(hn::ScalableTag<float>(), 0, width, [&](auto d, std::int64_t i) HWY_ATTR {
     const auto normed =
         hn::Mul(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, scale)), hn::LoadU(d, weight + i));
     store(d, hn::Mul(normed, silu(d, load(d, z + i))), out + i);
-  };
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + lanes <= width; i += lanes) columns(d, i);
-  for (; i < width; ++i) columns(hn::CappedTag<float, 1>(), i);
-}
-
-void gated_norm_row_f32(const float* x, const float* z, const float* weight, float eps,
-                        std::int64_t width, float* out) {
-  gated_norm_row(x, z, weight, eps, width, out);
-}
-void gated_norm_row_bf16(const float* x, const std::uint16_t* z, const float* weight, float eps,
-                         std::int64_t width, std::uint16_t* out) {
-  gated_norm_row(x, z, weight, eps, width, out);
+  });
 }
 
 void run_delta_block(const DeltaBlock& block) {
@@ -149,6 +133,14 @@ void run_delta_block(const DeltaBlock& block) {
   }
 }
 
+template <typename Element>
+DeltaRowKernels<Element> delta_rows_of() {
+  return {conv_row<Element>, gated_norm_row<Element>};
+}
+DeltaKernels make_delta_kernels() {
+  return {{delta_rows_of<float>(), delta_rows_of<BFloat16>()}, l2_normalize_row, run_delta_block};
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace charm::kernels
 HWY_AFTER_NAMESPACE();
@@ -157,12 +149,16 @@ HWY_AFTER_NAMESPACE();
 namespace charm::kernels {
 namespace {
 
-HWY_EXPORT(conv_row_f32);
-HWY_EXPORT(conv_row_bf16);
-HWY_EXPORT(l2_normalize_row);
-HWY_EXPORT(gated_norm_row_f32);
-HWY_EXPORT(gated_norm_row_bf16);
-HWY_EXPORT(run_delta_block);
+HWY_EXPORT(make_delta_kernels);
+
+const DeltaKernels& delta_kernels() {
+  static const DeltaKernels kKernels = HWY_DYNAMIC_DISPATCH(make_delta_kernels)();
+  return kKernels;
+}
+template <typename Element>
+const DeltaRowKernels<Element>& delta_row_kernels() {
+  return std::get<DeltaRowKernels<Element>>(delta_kernels().of_types);
+}
 
 /// Rows of a task that costs `row_cost` additions each: enough to amortise waking a worker.
 std::int64_t row_grain(std::int64_t row_cost) {
@@ -188,6 +184,7 @@ void causal_conv_silu(const Element* x_TC, std::span<const ConvSpan<Element>> sp
                       const float* weight_WC, std::int64_t taps, std::int64_t channels,
                       float* out_TC) {
   constexpr std::int64_t kGrain = 64;  // channels of a task
+  const auto conv = delta_row_kernels<Element>().conv;
   const std::vector<Element> zeros(static_cast<std::size_t>(channels), Element{});
   parallel_for_ranges(channels, kGrain, [&](std::int64_t begin, std::int64_t end) {
     std::vector<const Element*> rows(static_cast<std::size_t>(taps));
@@ -198,15 +195,8 @@ void causal_conv_silu(const Element* x_TC, std::span<const ConvSpan<Element>> sp
       for (std::int64_t t = 0; t < span.length; ++t) {
         for (std::int64_t w = 0; w < taps; ++w)
           rows[static_cast<std::size_t>(w)] = at(t - taps + 1 + w);
-        float* out = out_TC + (span.begin + t) * channels;
-        if constexpr (std::is_same_v<Element, float>) {
-          HWY_DYNAMIC_DISPATCH(conv_row_f32)
-          (rows.data(), weight_WC, taps, channels, begin, end, out);
-        } else {
-          HWY_DYNAMIC_DISPATCH(conv_row_bf16)
-          (reinterpret_cast<const std::uint16_t* const*>(rows.data()), weight_WC, taps, channels,
-           begin, end, out);
-        }
+        conv(rows.data(), weight_WC, taps, channels, begin, end,
+             out_TC + (span.begin + t) * channels);
       }
       if (span.after == nullptr) continue;
       // In order: row w of `before` is read before it is written where they are the same.
@@ -220,14 +210,14 @@ void causal_conv_silu(const Element* x_TC, std::span<const ConvSpan<Element>> sp
 
 void l2_normalize(float* x, std::int64_t rows, std::int64_t row_stride, std::int64_t heads,
                   std::int64_t head_dim, float factor) {
-  parallel_for_ranges(rows, row_grain(2 * heads * head_dim),
-                      [&](std::int64_t begin, std::int64_t end) {
-                        for (std::int64_t t = begin; t < end; ++t) {
-                          for (std::int64_t h = 0; h < heads; ++h)
-                            HWY_DYNAMIC_DISPATCH(l2_normalize_row)(
-                                x + t * row_stride + h * head_dim, head_dim, factor);
-                        }
-                      });
+  const auto normalize = delta_kernels().l2_normalize;
+  const std::int64_t grain = row_grain(2 * heads * head_dim);
+  parallel_for_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      for (std::int64_t h = 0; h < heads; ++h)
+        normalize(x + t * row_stride + h * head_dim, head_dim, factor);
+    }
+  });
 }
 
 template <typename Element>
@@ -254,6 +244,7 @@ void gated_delta_rule(const float* qkv_TC, const float* decay_TH, const float* b
   const std::int64_t blocks = blocks_of(shape.value_dim);
   const std::int64_t floats = shape.key_dim * kStateColumns;
   const std::int64_t values_per_key = shape.value_heads / shape.key_heads;
+  const auto run_block = delta_kernels().run_block;
   parallel_for_ranges(shape.value_heads * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> scratch(static_cast<std::size_t>(floats));
     for (std::int64_t task = begin; task < end; ++task) {
@@ -266,20 +257,19 @@ void gated_delta_rule(const float* qkv_TC, const float* decay_TH, const float* b
         }
         const float* row = qkv_TC + span.begin * shape.channels();
         const float* key = row + shape.keys() + head / values_per_key * shape.key_dim;
-        HWY_DYNAMIC_DISPATCH(run_delta_block)
-        ({.q = key - shape.keys(),
-          .k = key,
-          .v = row + 2 * shape.keys() + head * shape.value_dim + column,
-          .decay = decay_TH + span.begin * shape.value_heads + head,
-          .beta = beta_TH + span.begin * shape.value_heads + head,
-          .row_stride = shape.channels(),
-          .gate_stride = shape.value_heads,
-          .out_stride = shape.values(),
-          .rows = span.length,
-          .key_dim = shape.key_dim,
-          .columns = std::min(kStateColumns, shape.value_dim - column),
-          .state = scratch.data(),
-          .out = out_THE + span.begin * shape.values() + head * shape.value_dim + column});
+        run_block({.q = key - shape.keys(),
+                   .k = key,
+                   .v = row + 2 * shape.keys() + head * shape.value_dim + column,
+                   .decay = decay_TH + span.begin * shape.value_heads + head,
+                   .beta = beta_TH + span.begin * shape.value_heads + head,
+                   .row_stride = shape.channels(),
+                   .gate_stride = shape.value_heads,
+                   .out_stride = shape.values(),
+                   .rows = span.length,
+                   .key_dim = shape.key_dim,
+                   .columns = std::min(kStateColumns, shape.value_dim - column),
+                   .state = scratch.data(),
+                   .out = out_THE + span.begin * shape.values() + head * shape.value_dim + column});
         if (span.after != nullptr) std::copy_n(scratch.begin(), floats, span.after + task * floats);
       }
     }
@@ -289,17 +279,10 @@ void gated_delta_rule(const float* qkv_TC, const float* decay_TH, const float* b
 template <typename Element>
 void gated_rms_norm(const float* x_NE, const Element* z_NE, const float* weight_E, float eps,
                     std::int64_t rows, std::int64_t width, Element* out_NE) {
+  const auto norm = delta_row_kernels<Element>().gated_norm;
   parallel_for_ranges(rows, row_grain(8 * width), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin * width; i < end * width; i += width) {
-      if constexpr (std::is_same_v<Element, float>) {
-        HWY_DYNAMIC_DISPATCH(gated_norm_row_f32)
-        (x_NE + i, z_NE + i, weight_E, eps, width, out_NE + i);
-      } else {
-        HWY_DYNAMIC_DISPATCH(gated_norm_row_bf16)
-        (x_NE + i, reinterpret_cast<const std::uint16_t*>(z_NE + i), weight_E, eps, width,
-         reinterpret_cast<std::uint16_t*>(out_NE + i));
-      }
-    }
+    for (std::int64_t i = begin * width; i < end * width; i += width)
+      norm(x_NE + i, z_NE + i, weight_E, eps, width, out_NE + i);
   });
 }
 

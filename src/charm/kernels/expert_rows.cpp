@@ -1,5 +1,3 @@
-#include "charm/kernels/expert_rows.h"
-
 #include <algorithm>
 #include <cstring>
 #include <numeric>

@@ -24,6 +24,11 @@ constexpr std::int64_t kCacheLineSteps = 16;
 template <typename Element>
 constexpr std::int64_t kStepInputs = sizeof(std::uint32_t) / sizeof(Element);
 
+template <typename Element>
+std::int64_t steps_of(std::int64_t inputs) {
+  return (inputs + kStepInputs<Element> - 1) / kStepInputs<Element>;
+}
+
 /// Copies inputs as steps; the last step is zero-padded.
 template <typename Element>
 void copy_steps(const Element* row, std::int64_t inputs, std::uint32_t* to) {
@@ -49,6 +54,16 @@ void pack_column(const Element* row, std::int64_t inputs, std::int64_t begin_ste
 
 }  // namespace
 
+PackedWeight::PackedWeight(std::int64_t outputs, std::int64_t inputs, std::int64_t steps,
+                           bool gated)
+    : outputs_(outputs),
+      inputs_(inputs),
+      steps_(steps),
+      gated_(gated),
+      panels_(static_cast<std::size_t>(num_panels() * steps * kMicroColumns)) {}
+void PackedWeight::allocate_bias() {
+  bias_.resize(static_cast<std::size_t>(num_panels() * kMicroColumns));
+}
 std::int64_t PackedWeight::columns_per_panel() const {
   return gated_ ? kMicroColumns / 2 : kMicroColumns;
 }
@@ -71,11 +86,13 @@ struct Part {
   const Element* bias_O;
 };
 
+/// @param bias  of `packed`; written where it has one
 template <typename Element>
-void fill_panels(std::span<const Part<Element>> parts, std::int64_t outputs, std::int64_t inputs,
-                 std::int64_t steps, std::int64_t num_panels, std::uint32_t* panels, float* bias) {
-  const auto width = kMicroColumns / static_cast<std::int64_t>(parts.size());
-  parallel_for_ranges(num_panels, 1, [&](std::int64_t begin, std::int64_t end) {
+void fill_panels(std::span<const Part<Element>> parts, const PackedWeight& packed,
+                 std::uint32_t* panels, float* bias) {
+  const std::int64_t outputs = packed.outputs(), inputs = packed.inputs(), steps = packed.steps();
+  const std::int64_t width = packed.columns_per_panel();
+  parallel_for_ranges(packed.num_panels(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p) {
       std::uint32_t* panel = panels + p * steps * kMicroColumns;
       const auto output = [&](std::int64_t column) { return p * width + column % width; };
@@ -87,7 +104,7 @@ void fill_panels(std::span<const Part<Element>> parts, std::int64_t outputs, std
           pack_column(row, inputs, k, std::min(steps, k + kCacheLineSteps), c, panel);
         }
       }
-      for (std::int64_t c = 0; bias != nullptr && c < kMicroColumns; ++c) {
+      for (std::int64_t c = 0; packed.bias(p) != nullptr && c < kMicroColumns; ++c) {
         const Element* of_part = parts[static_cast<std::size_t>(c / width)].bias_O;
         bias[p * kMicroColumns + c] =
             of_part != nullptr && output(c) < outputs ? widened(of_part[output(c)]) : 0.0f;
@@ -217,17 +234,10 @@ class Gemm {
 template <typename Element>
 PackedWeight PackedWeight::pack(const Element* weight_OI, const Element* bias_O,
                                 std::int64_t outputs, std::int64_t inputs) {
-  PackedWeight packed;
-  packed.outputs_ = outputs;
-  packed.inputs_ = inputs;
-  packed.steps_ = (inputs + kStepInputs<Element> - 1) / kStepInputs<Element>;
-  packed.panels_ =
-      HugePageBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kMicroColumns));
-  if (bias_O != nullptr)
-    packed.bias_.resize(static_cast<std::size_t>(packed.num_panels() * kMicroColumns));
+  PackedWeight packed(outputs, inputs, steps_of<Element>(inputs), /*gated=*/false);
+  if (bias_O != nullptr) packed.allocate_bias();
   const Part<Element> parts[] = {{weight_OI, bias_O}};
-  fill_panels<Element>(parts, outputs, inputs, packed.steps_, packed.num_panels(),
-                       packed.panels_.data(), packed.bias_.empty() ? nullptr : packed.bias_.data());
+  fill_panels<Element>(parts, packed, packed.panels_.data(), packed.bias_.data());
   return packed;
 }
 
@@ -235,19 +245,10 @@ template <typename Element>
 PackedWeight PackedWeight::pack_gated(const Element* gate_FI, const Element* gate_bias_F,
                                       const Element* up_FI, const Element* up_bias_F,
                                       std::int64_t outputs, std::int64_t inputs) {
-  PackedWeight packed;
-  packed.outputs_ = outputs;
-  packed.inputs_ = inputs;
-  packed.gated_ = true;
-  packed.steps_ = (inputs + kStepInputs<Element> - 1) / kStepInputs<Element>;
-  packed.panels_ =
-      HugePageBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kMicroColumns));
-  if (gate_bias_F != nullptr || up_bias_F != nullptr) {
-    packed.bias_.resize(static_cast<std::size_t>(packed.num_panels() * kMicroColumns));
-  }
+  PackedWeight packed(outputs, inputs, steps_of<Element>(inputs), /*gated=*/true);
+  if (gate_bias_F != nullptr || up_bias_F != nullptr) packed.allocate_bias();
   const Part<Element> parts[] = {{gate_FI, gate_bias_F}, {up_FI, up_bias_F}};
-  fill_panels<Element>(parts, outputs, inputs, packed.steps_, packed.num_panels(),
-                       packed.panels_.data(), packed.bias_.empty() ? nullptr : packed.bias_.data());
+  fill_panels<Element>(parts, packed, packed.panels_.data(), packed.bias_.data());
   return packed;
 }
 
@@ -268,12 +269,7 @@ PackedWeight PackedWeight::pack_transposed(
   constexpr auto kRows = static_cast<std::size_t>(kStepInputs<Element>);
   for (std::size_t o = 0; o < rows.size(); o += kRows)
     steps.push_back({rows[o], kRows > 1 && o + 1 < rows.size() ? rows[o + 1] : nullptr});
-  PackedWeight packed;
-  packed.outputs_ = inputs;
-  packed.inputs_ = static_cast<std::int64_t>(rows.size());
-  packed.steps_ = static_cast<std::int64_t>(steps.size());
-  packed.panels_ =
-      HugePageBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kMicroColumns));
+  PackedWeight packed(inputs, std::ssize(rows), std::ssize(steps), /*gated=*/false);
   parallel_for_ranges(packed.num_panels(), 1, [&](std::int64_t begin, std::int64_t end) {
     pack_row_panels<Element>(steps, inputs, begin, end, packed.panels_.data());
   });

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <new>
-#include <type_traits>
+#include <tuple>
 
 #include "charm/kernels/thread_pool.h"
 
@@ -29,6 +29,7 @@ struct RowKernels {
                    std::int64_t width);
   void (*rope)(Element* x, const float* cos, const float* sin, std::int64_t half);
 };
+using RowKernelsOfTypes = std::tuple<RowKernels<float>, RowKernels<BFloat16>>;
 
 }  // namespace charm::kernels
 #endif
@@ -90,11 +91,12 @@ void rope_head(Element* x, const float* cos, const float* sin, std::int64_t half
 }
 
 template <typename Element>
-RowKernels<Element> make_row_kernels() {
+RowKernels<Element> row_kernels_of() {
   return {rms_norm_row<Element>, rope_head<Element>};
 }
-RowKernels<float> row_kernels_f32() { return make_row_kernels<float>(); }
-RowKernels<BFloat16> row_kernels_bf16() { return make_row_kernels<BFloat16>(); }
+RowKernelsOfTypes make_row_kernels() {
+  return {row_kernels_of<float>(), row_kernels_of<BFloat16>()};
+}
 
 double softmax_row(const float* logits, std::int64_t count, float scale, float* weights) {
   const F32 d;
@@ -143,8 +145,7 @@ HWY_AFTER_NAMESPACE();
 namespace charm::kernels {
 namespace {
 
-HWY_EXPORT(row_kernels_f32);
-HWY_EXPORT(row_kernels_bf16);
+HWY_EXPORT(make_row_kernels);
 HWY_EXPORT(softmax_row);
 HWY_EXPORT(target_name);
 
@@ -153,13 +154,8 @@ constexpr std::int64_t kElements = 16384;
 
 template <typename Element>
 const RowKernels<Element>& row_kernels() {
-  if constexpr (std::is_same_v<Element, float>) {
-    static const RowKernels<float> kKernels = HWY_DYNAMIC_DISPATCH(row_kernels_f32)();
-    return kKernels;
-  } else {
-    static const RowKernels<BFloat16> kKernels = HWY_DYNAMIC_DISPATCH(row_kernels_bf16)();
-    return kKernels;
-  }
+  static const RowKernelsOfTypes kKernels = HWY_DYNAMIC_DISPATCH(make_row_kernels)();
+  return std::get<RowKernels<Element>>(kKernels);
 }
 
 template <typename Body>

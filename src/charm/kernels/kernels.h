@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 // Row-wise kernels on plain memory. T rows, D width, H heads, E head width. All pointers are to
 // contiguous memory unless a stride is named. `Element` is float or BFloat16 (bits of a bfloat16).
@@ -81,6 +82,66 @@ void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, 
 /// weights[i] = exp((logits[i] - max) * scale) in float32; the largest is 1. Logits may be
 /// -infinity (weight 0). Returns the sum in float64; its summation order depends on `count` alone.
 double softmax_weights(const float* logits, std::int64_t count, float scale, float* weights);
+
+/// to += x, each sum rounded once.
+template <typename Element>
+void add(Element* to, const Element* x, std::int64_t count);
+
+/// x *= factor, each product rounded once.
+template <typename Element>
+void scale(Element* x, float factor, std::int64_t count);
+
+/// x *= 1 / (1 + exp(-gate)), each product rounded once.
+template <typename Element>
+void sigmoid_mul(Element* x, const Element* gate, std::int64_t count);
+/// gate = gelu(gate) * x with the tanh approximation, rounded once.
+template <typename Element>
+void gelu_tanh_mul(Element* gate, const Element* x, std::int64_t count);
+/// x = x / 2 * (1 + erf(x / sqrt(2))), rounded once.
+template <typename Element>
+void gelu(Element* x, std::int64_t count);
+
+/// x = cap * tanh(x / cap) in place: the soft cap of final logits. The division is rounded to
+/// float32, tanh is computed in float64.
+void softcap(float* x, float cap, std::int64_t count);
+
+// Rows of a mixture-of-experts layer: which expert computes which rows, gathered and summed again.
+// X experts, k experts per row, N = T * k gathered rows.
+
+/// Top-k routing of a layer.
+struct ExpertRouting {
+  std::int64_t num_experts = 0;
+  std::int64_t experts_per_token = 0;
+  /// The weights of a row's experts sum to 1; otherwise they are the probabilities among all
+  /// experts.
+  bool normalise = true;
+  bool operator==(const ExpertRouting&) const = default;
+};
+
+/// Rows sorted by expert, rows of one expert in their own order.
+struct ExpertRows {
+  std::vector<std::int64_t> begins_X;   ///< [X + 1]: expert e computes begins_X[e] ..
+                                        ///< begins_X[e + 1] of the gathered rows
+  std::vector<std::int64_t> rows_N;     ///< the row of each gathered one
+  std::vector<std::int64_t> places_Tk;  ///< gathered rows of each row, in ascending order of expert
+  std::vector<float> weights_Tk;        ///< their weights
+};
+
+/// The k most probable experts of every row: softmax over all logits, top-k, weights. Of equal
+/// logits the lower expert wins. Source: transformers 5.17, Qwen3MoeTopKRouter and
+/// MixtralTopKRouter. A row's experts and weights depend on its own logits alone.
+ExpertRows route(const float* logits_TX, std::int64_t rows, const ExpertRouting& routing);
+
+/// out[n] = x[rows_N[n]].
+template <typename Element>
+void gather_rows(const Element* x_TD, const ExpertRows& experts, std::int64_t width,
+                 Element* out_ND);
+
+/// out[t] = sum_j weights[t, j] * y[places[t, j]], or out[t] + that sum; in float32 in ascending
+/// order of expert, rounded once.
+template <typename Element>
+void combine_rows(const Element* y_ND, const ExpertRows& experts, std::int64_t rows,
+                  std::int64_t width, bool add, Element* out_TD);
 
 /// Name of the instruction set that was dispatched to ("AVX3", "AVX2", ...).
 const char* instruction_set();

@@ -1,16 +1,110 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
 #include "charm/kernels/attention_tiles.h"
 #include "charm/kernels/thread_pool.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "charm/kernels/tile_attention.cpp"
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+
+#include "charm/kernels/vectors_inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace charm::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using F32 = hn::CappedTag<float, 16>;
+using Vec = hn::Vec<F32>;
+
+template <bool kBfloat16>
+void softmax(const TileState& state, const PackedBlock& block, const SoftmaxParams& params) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  // Logits are scaled by log2(e), so that exp becomes exp2.
+  const Vec scale = hn::Set(d, params.softcap == 0.0f ? params.scale * kLog2E : params.scale);
+  const Vec cap = hn::Set(d, params.softcap * kLog2E);
+  const Vec inverse_cap = hn::Set(d, params.softcap == 0.0f ? 0.0f : 1.0f / params.softcap);
+  const Vec masked = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (std::int64_t r = 0; r < params.rows; ++r) {
+    float* logits = state.logits + r * kBlockKeys;
+    const std::int64_t position = params.first_position + r * params.position_step;
+    // Keys first_key <= n < end_key of the block are not masked.
+    const std::int64_t end_key =
+        std::clamp<std::int64_t>(position + 1 - block.first, 0, block.length);
+    const std::int64_t first_key =
+        params.window == 0
+            ? 0
+            : std::clamp<std::int64_t>(position + 1 - params.window - block.first, 0, kBlockKeys);
+    const Vec first_v = hn::Set(d, static_cast<float>(first_key));
+    const Vec end_v = hn::Set(d, static_cast<float>(end_key));
+    const bool whole = first_key == 0 && end_key == kBlockKeys;
+    Vec row_max = hn::Set(d, state.row_max[r]);
+    for (std::int64_t n = 0; n < kBlockKeys; n += lanes) {
+      Vec x = hn::Mul(hn::LoadU(d, logits + n), scale);
+      if (params.softcap != 0.0f) x = hn::Mul(cap, hn::Tanh(d, hn::Mul(x, inverse_cap)));
+      if (!whole) {
+        const Vec index = hn::Iota(d, static_cast<float>(n));
+        x = hn::IfThenElse(hn::And(hn::Ge(index, first_v), hn::Lt(index, end_v)), x, masked);
+      }
+      hn::StoreU(x, d, logits + n);
+      row_max = hn::Max(row_max, x);
+    }
+    const float new_max = hn::GetLane(hn::MaxOfLanes(d, row_max));
+    const Vec shift = hn::Set(d, new_max);
+    const float rescale =
+        new_max == state.row_max[r]
+            ? 1.0f
+            : hn::GetLane(exp2_or_zero(d, hn::Sub(hn::Set(d, state.row_max[r]), shift)));
+    Vec sum = hn::Zero(d);
+    for (std::int64_t n = 0; n < kBlockKeys; n += lanes) {
+      const Vec p = exp2_or_zero(d, hn::Sub(hn::LoadU(d, logits + n), shift));  // 0 for masked keys
+      sum = hn::Add(sum, p);
+      if constexpr (kBfloat16) {
+        store(d, p, reinterpret_cast<BFloat16*>(state.weights) + r * kBlockKeys + n);
+      } else {
+        hn::StoreU(p, d, reinterpret_cast<float*>(state.weights) + r * kBlockKeys + n);
+      }
+    }
+    state.row_max[r] = new_max;
+    state.rescale[r] = rescale;
+    state.row_sum[r] = state.row_sum[r] * rescale + hn::GetLane(hn::SumOfLanes(d, sum));
+  }
+}
+
+Softmax softmax_of(bool bfloat16) { return bfloat16 ? softmax<true> : softmax<false>; }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace charm::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace charm::kernels {
 namespace {
 
+HWY_EXPORT(softmax_of);
+
+/// Initial row maximum: finite, so that the difference of two fully masked rows is not NaN.
+constexpr float kInitialMax = -1e30f;
+
 std::int64_t blocks_of(const KeySpan& span) { return (span.length + kBlockKeys - 1) / kBlockKeys; }
+
+/// Packs query rows, zero-padded from `rows` to kTileRows. `to` is [kTileRows][query_steps].
+template <typename Element>
+void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows,
+                  const PackFormat& format, std::uint32_t* to) {
+  const std::int64_t steps = format.query_steps();
+  for (std::int64_t r = 0; r < rows; ++r)
+    std::memcpy(to + r * steps, q + r * row_stride,
+                static_cast<std::size_t>(steps) * sizeof(std::uint32_t));
+  std::fill(to + rows * steps, to + kTileRows * steps, 0u);
+}
 
 }  // namespace
 
@@ -30,7 +124,7 @@ PackedSpans<Element>::PackedSpans(const HeadRows<Element>& k, const HeadRows<Ele
       blocks.push_back({span.begin + at, std::min(kBlockKeys, span.length - at)});
     }
   }
-  const auto words = static_cast<std::size_t>(key_heads * num_blocks_ * block_size());
+  const auto words = static_cast<std::size_t>(key_heads * num_blocks_ * format_.block_words());
   if (memory.size() < words) memory = HugePageBuffer(words);
   std::uint32_t* const packed = memory.data();
   packed_ = packed;
@@ -46,9 +140,10 @@ PackedSpans<Element>::PackedSpans(const HeadRows<Element>& k, const HeadRows<Ele
       const auto value = [&](std::int64_t n) {
         return v.data + head * v.head_stride + (block.begin + n) * v.row_stride;
       };
-      std::uint32_t* keys = packed + i * block_size();
+      std::uint32_t* keys = packed + i * format_.block_words();
       std::uint32_t* values = keys + format_.query_steps() * kBlockKeys;
-      if (block.length < kBlockKeys || columns != dim) std::fill(keys, keys + block_size(), 0u);
+      if (block.length < kBlockKeys || columns != dim)
+        std::fill(keys, keys + format_.block_words(), 0u);
       for (std::int64_t n = 0; n < block.length; ++n) {
         const Element* row = key(n);
         for (std::int64_t e = 0; e < format_.query_steps(); ++e)
@@ -64,45 +159,16 @@ PackedSpans<Element>::PackedSpans(const HeadRows<Element>& k, const HeadRows<Ele
 }
 
 template <typename Element>
-std::int64_t PackedSpans<Element>::block_size() const {
-  return format_.query_steps() * kBlockKeys + format_.block_steps() * format_.padded_dim();
-}
-
-template <typename Element>
 PackedBlock PackedSpans<Element>::block(std::int64_t key_head, std::size_t span, std::int64_t index,
                                         std::int64_t first) const {
   const std::int64_t at = key_head * num_blocks_ + first_block_[span] + index;
   PackedBlock block;
-  block.keys = packed_ + at * block_size();
+  block.keys = packed_ + at * format_.block_words();
   block.values = block.keys + format_.query_steps() * kBlockKeys;
   block.length = std::min(kBlockKeys, spans_[span].length - index * kBlockKeys);
   block.first = first + index * kBlockKeys;
   return block;
 }
-
-template <typename Element>
-void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows,
-                  const PackFormat& format, std::uint32_t* to) {
-  const std::int64_t steps = format.query_steps();
-  for (std::int64_t r = 0; r < rows; ++r)
-    std::memcpy(to + r * steps, q + r * row_stride,
-                static_cast<std::size_t>(steps) * sizeof(std::uint32_t));
-  std::fill(to + rows * steps, to + kTileRows * steps, 0u);
-}
-
-template class PackedSpans<float>;
-template class PackedSpans<BFloat16>;
-template void pack_queries<float>(const float*, std::int64_t, std::int64_t, const PackFormat&,
-                                  std::uint32_t*);
-template void pack_queries<BFloat16>(const BFloat16*, std::int64_t, std::int64_t, const PackFormat&,
-                                     std::uint32_t*);
-
-namespace {
-
-/// Initial row maximum: finite, so that the difference of two fully masked rows is not NaN.
-constexpr float kInitialMax = -1e30f;
-
-}  // namespace
 
 TileScratch::TileScratch(const PackFormat& format)
     : queries(static_cast<std::size_t>(kTileRows * format.query_steps())),
@@ -124,9 +190,8 @@ PackFormat pack_format(std::int64_t head_dim) {
 template <typename Element>
 TileAttention<Element>::TileAttention(const AttentionShape& shape)
     : shape_(shape), format_(pack_format<Element>(shape.head_dim)) {
-  const SoftmaxKernels kernels = softmax_kernels();
   micro_kernel_ = format_.pairs ? micro_kernel_bf16() : micro_kernel_f32();
-  softmax_ = format_.pairs ? kernels.softmax_bf16 : kernels.softmax_f32;
+  softmax_ = HWY_DYNAMIC_DISPATCH(softmax_of)(format_.pairs);
 }
 
 template <typename Element>
@@ -184,7 +249,10 @@ void TileAttention<Element>::finish(const TileRows<Element>& rows, TileScratch& 
 
 template PackFormat pack_format<float>(std::int64_t);
 template PackFormat pack_format<BFloat16>(std::int64_t);
+template class PackedSpans<float>;
+template class PackedSpans<BFloat16>;
 template class TileAttention<float>;
 template class TileAttention<BFloat16>;
 
 }  // namespace charm::kernels
+#endif

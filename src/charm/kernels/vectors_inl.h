@@ -22,11 +22,12 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load(D d, const float* p) {
 }
 
 template <class D>
-HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load(D d, const std::uint16_t* p) {
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load(D d, const BFloat16* p) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::RebindToUnsigned<D> u32;
   const hn::Rebind<std::uint16_t, D> u16;
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(u32, hn::LoadU(u16, p))));
+  const auto bits = hn::LoadU(u16, reinterpret_cast<const std::uint16_t*>(p));
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(u32, bits)));
 }
 
 template <class D>
@@ -36,7 +37,7 @@ HWY_INLINE void store(D d, hwy::HWY_NAMESPACE::Vec<D> v, float* p) {
 
 /// Rounds to nearest even: adds 0x7fff plus the lowest kept bit, then drops 16 bits.
 template <class D>
-HWY_INLINE void store(D, hwy::HWY_NAMESPACE::Vec<D> v, std::uint16_t* p) {
+HWY_INLINE void store(D, hwy::HWY_NAMESPACE::Vec<D> v, BFloat16* p) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::RebindToUnsigned<D> u32;
   const hn::RebindToSigned<D> i32;
@@ -44,16 +45,17 @@ HWY_INLINE void store(D, hwy::HWY_NAMESPACE::Vec<D> v, std::uint16_t* p) {
   const auto bits = hn::BitCast(u32, v);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u32, 1));
   const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(u32, 0x7fff))));
-  hn::StoreU(hn::DemoteTo(u16, hn::BitCast(i32, rounded)), u16, p);
+  hn::StoreU(hn::DemoteTo(u16, hn::BitCast(i32, rounded)), u16,
+             reinterpret_cast<std::uint16_t*>(p));
 }
 
-template <class D>
-HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load(D d, const BFloat16* p) {
-  return load(d, reinterpret_cast<const std::uint16_t*>(p));
-}
-template <class D>
-HWY_INLINE void store(D d, hwy::HWY_NAMESPACE::Vec<D> v, BFloat16* p) {
-  store(d, v, reinterpret_cast<std::uint16_t*>(p));
+/// body(d, i) for whole vectors of `begin` .. `end` - 1, then for single elements.
+template <class D, typename Body>
+HWY_INLINE void for_vectors(D d, std::int64_t begin, std::int64_t end, const Body& body) {
+  const auto lanes = static_cast<std::int64_t>(hwy::HWY_NAMESPACE::Lanes(d));
+  std::int64_t i = begin;
+  for (; i + lanes <= end; i += lanes) body(d, i);
+  for (; i < end; ++i) body(hwy::HWY_NAMESPACE::CappedTag<float, 1>(), i);
 }
 
 constexpr float kLog2E = 1.4426950408889634f;

@@ -1,5 +1,3 @@
-#include "charm/kernels/weight_gradient.h"
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "charm/base/check.h"
+#include "charm/kernels/gemm.h"
 #include "charm/kernels/micro_kernel.h"
 #include "charm/kernels/thread_pool.h"
 

@@ -17,12 +17,11 @@ std::vector<stats::PairReplicate> run_bootstrap(const stats::PairTable& table,
                                                 std::size_t num_prompts,
                                                 const MismatchOptions& options) {
   std::vector<stats::PairReplicate> replicates(static_cast<std::size_t>(options.bootstrap));
-  stats::bootstrap(replicates.size(), options.seed, "measure", options.num_threads,
-                   [&](std::size_t index, RandomStream& stream) {
-                     const auto weights = stats::resample_prompts(num_prompts, stream);
-                     replicates[index].ratings = stats::draw_ratings(ratings, stream);
-                     replicates[index].before = table.counts(weights);
-                   });
+  stats::bootstrap_pairs(replicates.size(), options.seed, options.num_threads, num_prompts, ratings,
+                         [&](std::size_t index, stats::PairResample&& drawn, RandomStream&) {
+                           replicates[index].before = table.counts(drawn.weights);
+                           replicates[index].ratings = std::move(drawn.ratings);
+                         });
   return replicates;
 }
 

@@ -110,6 +110,7 @@ class RecipeChecker {
     if (options.encoder.template_file && !is_present(*options.encoder.template_file)) return;
     text::EncoderOptions encoder = options.encoder;
     encoder.template_folder = source.template_folder;
+    encoder.text_pairs = config_->encoder.has_value();
     encoder_.emplace(source.tokenizer_folder, encoder);
   }
 

@@ -259,6 +259,7 @@ Inspection inspect_model(const InspectOptions& options) {
 
   text::EncoderOptions encoder_options = options.encoder;
   encoder_options.template_folder = source.template_folder;
+  encoder_options.text_pairs = inspection.config.encoder.has_value();
   const text::ConversationEncoder encoder(source.tokenizer_folder, encoder_options);
   inspection.template_name = encoder.chat_template().name();
   inspection.template_source = encoder.chat_template().source();
@@ -288,13 +289,14 @@ Inspection inspect_model(const InspectOptions& options) {
       options.pooling == score::Pooling::kLast ? -1 : inspection.config.pad_token_id;
   const engine::PooledRow pooled = engine::make_pooled_row(encoded.ids, encoded.prompt_length, pad,
                                                            inspection.config.gate_tokens);
+  const std::size_t pooled_place = inspection.config.encoder ? 0 : pooled.ids.size() - 1;
   for (std::size_t i = 0; i < encoded.ids.size(); ++i) {
     const std::int32_t id = encoded.ids[i];
     inspection.sample.push_back({.id = id,
                                  .text = encoder.tokenizer().decode(std::vector<std::int32_t>{id},
                                                                     /*skip_special_tokens=*/false),
                                  .is_bos = inspection.config.bos_token_id == id,
-                                 .is_pooled = i + 1 == pooled.ids.size()});
+                                 .is_pooled = i == pooled_place});
   }
   add_token_warnings(inspection, encoder, pooled, encoded.ids.size());
   add_tokenizer_warning(inspection, source.tokenizer_folder);

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "charm/base/companions.h"
 #include "charm/base/files.h"
@@ -13,6 +14,7 @@
 #include "charm/base/strings.h"
 #include "charm/pipeline/recipe.h"
 #include "charm/pipeline/run_paths.h"
+#include "charm/report/report_stage.h"
 #include "charm/storage/manifest.h"
 
 namespace charm::pipeline {
@@ -72,6 +74,40 @@ void write_record(const fs::path& path, const Step& step, const std::string& fin
   for (const fs::path& output : step.outputs)
     record["outputs"].push_back(output.lexically_relative(run_dir).generic_string());
   write_file(path, record.dump(2) + "\n");
+}
+
+nlohmann::json read_outputs(const fs::path& path) {
+  const nlohmann::json json =
+      nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  return json.is_object() ? json.value("outputs", nlohmann::json::array())
+                          : nlohmann::json::array();
+}
+
+/// Lists what steps of an earlier form of the recipe made and no step of the plan makes. It stays
+/// where it is: a recipe that is changed back finds it again.
+void note_earlier_results(const std::vector<Step>& plan, const fs::path& run_dir) {
+  const fs::path list = run_dir / report::kEarlierResults;
+  if (!fs::is_directory(list.parent_path())) return;
+  std::set<std::string> earlier;
+  for (const fs::directory_entry& record : fs::directory_iterator(list.parent_path())) {
+    if (record.path().extension() != ".json") continue;
+    for (const nlohmann::json& output : read_outputs(record.path())) {
+      if (output.is_string() && fs::exists(run_dir / output.get<std::string>()))
+        earlier.insert(output.get<std::string>());
+    }
+  }
+  for (const Step& step : plan) {
+    for (const fs::path& output : step.outputs)
+      earlier.erase(output.lexically_relative(run_dir).generic_string());
+  }
+  if (earlier.empty() && !fs::exists(list)) return;
+  const nlohmann::ordered_json json = {{"outputs", earlier}};
+  write_file(list, json.dump(2) + "\n");
+  if (earlier.empty()) return;
+  log::info(
+      "{}: {} results of an earlier form of the recipe stay and are in no table of the report: "
+      "{}{}",
+      run_dir.string(), earlier.size(), *earlier.begin(), earlier.size() > 1 ? ", ..." : "");
 }
 
 bool outputs_exist(const Step& step) {
@@ -142,6 +178,7 @@ RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
   if (!options.dry_run) {
     require_writable(run_dir / "steps" / "record");
     lock.emplace(OutputLock::of_folder(run_dir));
+    note_earlier_results(plan, run_dir);
   }
   HashCache hashes;
   RunSummary summary;

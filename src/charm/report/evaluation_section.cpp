@@ -21,9 +21,16 @@ std::string title_of(const std::string& benchmark) {
   return benchmark;
 }
 
+/// A recipe, or who calls the command, may name a benchmark's file otherwise.
+std::string title_of(const EvaluationFile& file) {
+  const std::string& kind = file.result.benchmark;
+  if (kind.empty() || kind == file.benchmark) return title_of(file.benchmark);
+  return fmt::format("{} (scored as {})", title_of(file.benchmark), title_of(kind));
+}
+
 // Votes and the audit have no accuracy by subset: a table per reward model.
 std::string tables_html(const RunData& run, const std::vector<const EvaluationFile*>& files) {
-  std::string html = fmt::format("<h3>{}</h3>\n", title_of(files.front()->result.benchmark));
+  std::string html = fmt::format("<h3>{}</h3>\n", escape_html(title_of(*files.front())));
   for (const EvaluationFile* file : files)
     html += file->result.picks.empty() ? votes_html(run, *file) : audit_html(run, *file);
   return html + comparison_tables_html(run, files.front()->benchmark);
@@ -84,10 +91,7 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
     (is_detail ? details : summary).rows.push_back(std::move(row));
   }
 
-  std::string title = title_of(benchmark);
-  // A recipe may rename a benchmark's file.
-  const std::string& kind = file_of[models.front()]->result.benchmark;
-  if (!kind.empty() && kind != benchmark) title += " (scored as " + title_of(kind) + ")";
+  const std::string title = title_of(*file_of[models.front()]);
   std::string html = fmt::format("<h3>{}</h3>\n", escape_html(title));
   for (const std::string& model : models) {
     const std::string caveat = evaluation_caveat(*file_of[model]);

@@ -18,7 +18,7 @@ std::vector<fs::path> score_inputs(const RunData& run,
                                    const std::vector<results::InputFile>& recorded,
                                    const std::string& model, CaseBuilder& builder) {
   std::vector<fs::path> files = only_scores(builder.find_inputs(recorded));
-  if (files.empty()) files = score_files_of(run.folder, model);
+  if (files.empty()) files = score_files_of(run, model);
   if (files.empty()) builder.note("No cases: no scores of this reward model were found.");
   return files;
 }

@@ -45,6 +45,15 @@ Section provenance_section(const RunData& run) {
   Section section{"provenance", "Provenance", "", ""};
   section.html = fmt::format("<p>Report by charm {}. Run directory: {}.</p>\n", kVersion,
                              escape_html(run.name));
+  std::vector<std::string> earlier;
+  for (const fs::path& path : run.earlier) {
+    if (fs::exists(path)) earlier.push_back(path.lexically_relative(run.folder).generic_string());
+  }
+  if (!earlier.empty()) {
+    section.html +=
+        fmt::format("<p>Left by an earlier form of the recipe, and not shown here: {}.</p>\n",
+                    escape_html(fmt::format("{}", fmt::join(earlier, ", "))));
+  }
   Table outputs{"Outputs",
                 {{"manifest", false},
                  {"command", false},

@@ -14,6 +14,11 @@ class OptionTable;
 
 namespace charm::report {
 
+/// In a run directory: {"outputs": [...]}, paths in it of files and folders that an earlier form of
+/// the recipe made (a policy or a set that was renamed or taken out). Written by `charm run`; the
+/// report leaves them out and names them.
+inline constexpr const char* kEarlierResults = "steps/earlier.json";
+
 struct ReportOptions {
   fs::path run_dir;         ///< a run directory: scores/, mismatch/, calibration/, models/, eval/
                             ///< optionally world.json

@@ -5,6 +5,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/report/report_stage.h"
 #include "charm/results/fields.h"
 #include "charm/results/result_file.h"
 
@@ -13,15 +14,20 @@ namespace {
 
 using nlohmann::ordered_json;
 
+using Paths = std::set<fs::path>;
+
+fs::path normal(const fs::path& path) { return fs::absolute(path).lexically_normal(); }
+
 /// Result files and folders in a folder, sorted by name; none when the folder is missing.
-/// Unfinished files and manifests are skipped.
-std::vector<fs::path> results_in(const fs::path& folder) {
+/// Unfinished files, manifests and what an earlier recipe left are skipped.
+std::vector<fs::path> results_in(const fs::path& folder, const Paths& earlier) {
   std::vector<fs::path> paths;
   if (!fs::is_directory(folder)) return paths;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with('.') || name.ends_with(".partial") || name.ends_with(".journal") ||
-        name.ends_with(".lock") || name.ends_with("manifest.json")) {
+        name.ends_with(".lock") || name.ends_with("manifest.json") ||
+        earlier.contains(normal(entry.path()))) {
       continue;
     }
     paths.push_back(entry.path());
@@ -30,16 +36,16 @@ std::vector<fs::path> results_in(const fs::path& folder) {
   return paths;
 }
 
-std::vector<fs::path> json_files_in(const fs::path& folder) {
-  std::vector<fs::path> paths = results_in(folder);
+std::vector<fs::path> json_files_in(const fs::path& folder, const Paths& earlier) {
+  std::vector<fs::path> paths = results_in(folder, earlier);
   std::erase_if(paths, [](const fs::path& path) {
     return path.extension() != ".json" || fs::is_directory(path);
   });
   return paths;
 }
 
-std::vector<fs::path> folders_in(const fs::path& folder) {
-  std::vector<fs::path> paths = results_in(folder);
+std::vector<fs::path> folders_in(const fs::path& folder, const Paths& earlier) {
+  std::vector<fs::path> paths = results_in(folder, earlier);
   std::erase_if(paths, [](const fs::path& path) { return !fs::is_directory(path); });
   return paths;
 }
@@ -49,6 +55,16 @@ void take_ratings(const std::vector<Policy>& policies, std::map<std::string, dou
   for (const Policy& policy : policies) {
     if (std::isfinite(policy.rating.rating_elo)) ratings[policy.policy] = policy.rating.rating_elo;
   }
+}
+
+Paths read_earlier(const fs::path& run_dir) {
+  Paths paths;
+  const fs::path file = run_dir / kEarlierResults;
+  if (!fs::exists(file)) return paths;
+  const ordered_json json = results::read_json(file, "charm run");
+  for (const ordered_json& output : json.value("outputs", ordered_json::array()))
+    paths.insert(normal(run_dir / output.get<std::string>()));
+  return paths;
 }
 
 void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifests) {
@@ -72,10 +88,10 @@ std::vector<results::InputFile> recorded_inputs(const ordered_json& json) {
   return files;
 }
 
-std::vector<fs::path> score_files_of(const fs::path& run_dir, const std::string& model) {
-  const fs::path held_out = run_dir / "splits" / "held-out" / model;
+std::vector<fs::path> score_files_of(const RunData& run, const std::string& model) {
+  const fs::path held_out = run.folder / "splits" / "held-out" / model;
   std::vector<fs::path> files =
-      results_in(fs::exists(held_out) ? held_out : run_dir / "scores" / model);
+      results_in(fs::exists(held_out) ? held_out : run.folder / "scores" / model, run.earlier);
   std::erase_if(files, [](const fs::path& path) {
     const std::string name = path.filename().string();
     return !name.ends_with(".parquet") && !name.ends_with(".jsonl") && !name.ends_with(".jsonl.gz");
@@ -168,18 +184,19 @@ RunData read_run(const fs::path& run_dir) {
         run_dir.string());
   }
   RunData run;
-  const fs::path normal = fs::absolute(run_dir).lexically_normal();
-  run.folder = normal;
-  run.name = (normal.has_filename() ? normal : normal.parent_path()).filename().string();
-  for (const fs::path& path : json_files_in(run_dir / "mismatch")) {
+  run.folder = normal(run_dir);
+  run.name =
+      (run.folder.has_filename() ? run.folder : run.folder.parent_path()).filename().string();
+  run.earlier = read_earlier(run_dir);
+  for (const fs::path& path : json_files_in(run_dir / "mismatch", run.earlier)) {
     const ordered_json json = results::read_json(path, "charm measure");
     run.mismatches.push_back(
         {results::read_mismatch(json, path.string()), path.stem().string(), recorded_inputs(json)});
     if (!run.mismatches.back().votes) take_ratings(run.mismatches.back().policies, run.ratings);
   }
-  for (const fs::path& folder : folders_in(run_dir / "calibration")) {
+  for (const fs::path& folder : folders_in(run_dir / "calibration", run.earlier)) {
     std::map<std::string, std::string> set_of_result;
-    for (const fs::path& path : json_files_in(folder)) {
+    for (const fs::path& path : json_files_in(folder, run.earlier)) {
       const ordered_json json = results::read_json(path, "charm");
       CalibrationFile file{results::read_calibration(json, path.string()),
                            folder.filename().string(),
@@ -194,37 +211,37 @@ RunData read_run(const fs::path& run_dir) {
       run.calibrations.push_back(std::move(file));
     }
   }
-  for (const fs::path& folder : folders_in(run_dir / "scores")) {
+  for (const fs::path& folder : folders_in(run_dir / "scores", run.earlier)) {
     // With held-out prompts, before and after are shown on those only.
     const std::string model = folder.filename().string();
-    const std::vector<fs::path> files = score_files_of(run_dir, model);
+    const std::vector<fs::path> files = score_files_of(run, model);
     if (!files.empty()) run.scores.push_back(summarise_scores(model, files));
   }
-  for (const fs::path& model : folders_in(run_dir / "models")) {
-    for (const fs::path& set : folders_in(model)) {
+  for (const fs::path& model : folders_in(run_dir / "models", run.earlier)) {
+    for (const fs::path& set : folders_in(model, run.earlier)) {
       if (fs::exists(set / "metrics.jsonl"))
         run.trainings.push_back(read_training(set / "metrics.jsonl"));
     }
   }
-  for (const fs::path& folder : folders_in(run_dir / "eval")) {
-    for (const fs::path& path : json_files_in(folder)) {
+  for (const fs::path& folder : folders_in(run_dir / "eval", run.earlier)) {
+    for (const fs::path& path : json_files_in(folder, run.earlier)) {
       run.evaluations.push_back(
           {folder.filename().string(), path.stem().string(), results::read_evaluation(path), path});
       for (const auto& [policy, rating] : run.evaluations.back().result.ratings())
         run.ratings[policy] = rating;
     }
   }
-  for (const fs::path& folder : folders_in(run_dir / "comparison")) {
-    for (const fs::path& path : json_files_in(folder))
+  for (const fs::path& folder : folders_in(run_dir / "comparison", run.earlier)) {
+    for (const fs::path& path : json_files_in(folder, run.earlier))
       run.comparisons.push_back(
           {folder.filename().string(), path.stem().string(), results::read_comparison(path)});
   }
-  for (const fs::path& folder : folders_in(run_dir / "explanation")) {
-    for (const fs::path& path : json_files_in(folder))
+  for (const fs::path& folder : folders_in(run_dir / "explanation", run.earlier)) {
+    for (const fs::path& path : json_files_in(folder, run.earlier))
       run.explanations.push_back(
           {results::read_explanation(path), folder.filename().string(), path.stem().string()});
   }
-  for (const fs::path& path : json_files_in(run_dir / "splits"))
+  for (const fs::path& path : json_files_in(run_dir / "splits", run.earlier))
     run.split_models.insert(path.stem().string());
   read_flat_run(run_dir, run);
   if (fs::exists(run_dir / results::kWorldFile))

@@ -110,6 +110,7 @@ struct RunData {
   std::vector<ComparisonFile> comparisons;
   std::vector<ExplanationFile> explanations;
   std::vector<ManifestFile> manifests;
+  std::set<fs::path> earlier;  ///< what a recipe made that this run no longer has; not shown
   std::optional<results::World> world;    ///< of a run with planted ground truth
   std::set<std::string> split_models;     ///< models with held-out prompts (splits/<model>.json)
   std::map<std::string, double> ratings;  ///< Elo points, from any file that has them
@@ -139,7 +140,7 @@ RunData read_run(const fs::path& run_dir);
 std::vector<results::InputFile> recorded_inputs(const nlohmann::ordered_json& json);
 
 /// The scores files of a reward model: those of the held-out prompts, where the run has any.
-std::vector<fs::path> score_files_of(const fs::path& run_dir, const std::string& model);
+std::vector<fs::path> score_files_of(const RunData& run, const std::string& model);
 
 /// Reads a training's metrics.jsonl; model and set are the names of the folders above it.
 TrainingRun read_training(const fs::path& path);

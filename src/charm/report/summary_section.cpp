@@ -187,10 +187,16 @@ Section summary_section(const RunData& run) {
   }
   Section section{"summary", "Summary", "", "No mismatch or calibration file was found."};
   if (lines.empty()) return section;
-  for (const std::string& line : lines)
-    section.html += fmt::format("<li>{}</li>\n", escape_html(line));
-  section.html = policy_tables_html(run) + "<ul class=\"summary\">\n" + section.html +
-                 "</ul>\n<p class=\"facts\">Square brackets: 95 % bootstrap intervals over "
+  std::string list = "<ul class=\"summary\">\n";
+  for (const std::string& line : lines) list += fmt::format("<li>{}</li>\n", escape_html(line));
+  list += "</ul>\n";
+  constexpr std::size_t kMaxOpenLines = 12;
+  if (lines.size() > kMaxOpenLines) {
+    list = fmt::format("<details><summary>{} calibrated sets, one by one</summary>\n{}</details>\n",
+                       run.calibrations.size(), list);
+  }
+  section.html = policy_tables_html(run) + list +
+                 "<p class=\"facts\">Square brackets: 95 % bootstrap intervals over "
                  "prompts. They do not cover variation between policies or training seeds.</p>\n" +
                  training_effect_html(run);
   return section;

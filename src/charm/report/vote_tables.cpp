@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -7,12 +8,24 @@
 namespace charm::report {
 namespace {
 
-std::string picks_text(const results::PickMeasure& measure) {
-  const int digits = std::abs(measure.before.value) >= 10.0 ? 1 : 3;
-  std::string text = number_text(measure.before.value, digits);
-  if (measure.after) text += " → " + number_text(measure.after->value, digits);
-  if (measure.implied) text += fmt::format(" ({})", number_text(measure.implied, digits));
-  return text;
+/// The cells of one measure, all with as many digits; shares of policies in percent.
+Row picks_row(const std::vector<const results::PickMeasure*>& measures, bool is_share) {
+  double largest = 0.0;
+  for (const results::PickMeasure* measure : measures) {
+    largest = std::max(largest, std::abs(measure->before.value));
+    if (measure->after) largest = std::max(largest, std::abs(measure->after->value));
+  }
+  const auto text = [&](double value) {
+    return is_share ? percent_text(value) : number_text(value, largest >= 10.0 ? 1 : 3);
+  };
+  Row row;
+  for (const results::PickMeasure* measure : measures) {
+    std::string cell = text(measure->before.value);
+    if (measure->after) cell += " → " + text(measure->after->value);
+    if (measure->implied) cell += fmt::format(" ({})", text(*measure->implied));
+    row.emplace_back(std::move(cell));
+  }
+  return row;
 }
 
 }  // namespace
@@ -20,7 +33,9 @@ std::string picks_text(const results::PickMeasure& measure) {
 std::string votes_html(const RunData& run, const EvaluationFile& evaluation) {
   const std::string cases =
       run.cases.link(evaluation_cases(evaluation.model, evaluation.benchmark));
-  Table table{"Prediction of people's votes: " + evaluation.model, {{"", false}}, {}};
+  Table table{fmt::format("Prediction of votes ({}): {}", evaluation.benchmark, evaluation.model),
+              {{"", false}},
+              {}};
   for (const results::BenchmarkPart& part : evaluation.result.predictions) {
     const bool is_without = part.name == "without_offsets";
     table.columns.push_back({is_without                    ? "without offsets"
@@ -33,10 +48,14 @@ std::string votes_html(const RunData& run, const EvaluationFile& evaluation) {
             {"log_loss", "log-loss"},
             {"brier", "Brier score"},
             {"ece", "expected calibration error"}}}) {
-    Row row = {{title, std::string_view(name) == "accuracy" ? cases : ""}};
-    for (const results::BenchmarkPart& part : evaluation.result.predictions)
-      row.push_back(part.name == "difference" ? signed_measured_text(part.metrics.find(name))
-                                              : measured_text(part.metrics.find(name)));
+    const bool is_accuracy = std::string_view(name) == "accuracy";
+    Row row = {{title, is_accuracy ? cases : ""}};
+    for (const results::BenchmarkPart& part : evaluation.result.predictions) {
+      const auto measured = part.metrics.find(name);
+      row.push_back(part.name == "difference" ? signed_measured_text(measured)
+                    : is_accuracy             ? percent_measured_text(measured)
+                                              : measured_text(measured));
+    }
     table.rows.push_back(std::move(row));
   }
   return table_html(table);
@@ -55,17 +74,19 @@ std::string audit_html(const RunData& run, const EvaluationFile& evaluation) {
   table.rows.push_back(kl);
   if (same.size() > 1) table.rows.push_back(same);
   const auto add = [&](const std::vector<results::PickMeasure> results::PicksOfN::* list,
-                       const std::string& prefix) {
+                       const std::string& prefix, bool is_share) {
     for (std::size_t k = 0; k < (picks.front().*list).size(); ++k) {
       const std::string name = prefix + (picks.front().*list)[k].name;
       Row row = {{name, run.cases.link(evaluation_cases(evaluation.model, evaluation.benchmark), "",
                                        "", name)}};
-      for (const results::PicksOfN& one : picks) row.push_back(picks_text((one.*list)[k]));
+      std::vector<const results::PickMeasure*> measures;
+      for (const results::PicksOfN& one : picks) measures.push_back(&(one.*list)[k]);
+      for (Cell& cell : picks_row(measures, is_share)) row.push_back(std::move(cell));
       table.rows.push_back(std::move(row));
     }
   };
-  add(&results::PicksOfN::measures, "");
-  add(&results::PicksOfN::policies, share_part(""));
+  add(&results::PicksOfN::measures, "", /*is_share=*/false);
+  add(&results::PicksOfN::policies, share_part(""), /*is_share=*/true);
   return "<p>What the reward model picks of n responses to a prompt, before → after correction; in "
          "brackets the share that ratings imply. n = 1 is what there was to pick from.</p>\n" +
          table_html(table);

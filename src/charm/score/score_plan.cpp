@@ -56,7 +56,7 @@ std::vector<engine::PromptGroup> encode(const engine::RewardModel& model,
         row, engine::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length,
                                      pad, model.config().gate_tokens));
   }
-  return engine::group_by_prompt(std::move(pooled));
+  return engine::group_by_prompt(std::move(pooled), engine::shares_prompts(model.config()));
 }
 
 /// Speed of the second of two runs: the first one reads weights from disk. Empty if the model

@@ -57,6 +57,7 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
 text::EncoderOptions encoder_options(text::EncoderOptions encoder, const engine::RewardModel& model,
                                      const engine::ModelSource& source) {
   encoder.template_folder = source.template_folder;
+  encoder.text_pairs = model.config().encoder.has_value();
   if (encoder.max_tokens && *encoder.max_tokens > engine::conversation_positions(model.config())) {
     log::warning("--max-tokens {} is more than the model's {} positions; using those",
                  *encoder.max_tokens, engine::conversation_positions(model.config()));

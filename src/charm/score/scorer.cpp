@@ -146,7 +146,8 @@ class Scoring {
       if (auto row = pooled_row(group[i], std::move(encoded[i])))
         pooled.emplace_back(group[i], std::move(*row));
     }
-    for (engine::PromptGroup& tokens : engine::group_by_prompt(std::move(pooled))) {
+    for (engine::PromptGroup& tokens :
+         engine::group_by_prompt(std::move(pooled), engine::shares_prompts(model_.config()))) {
       if (queued_tokens_ > 0 && queued_tokens_ + tokens.num_tokens() > budget_tokens_)
         score_queue();
       queued_tokens_ += tokens.num_tokens();

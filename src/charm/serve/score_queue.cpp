@@ -166,8 +166,9 @@ void ScoreQueue::score_next() {
   if (encoded_.empty()) return;
   std::vector<std::pair<std::size_t, engine::PooledRow>> rows;
   for (std::size_t i = 0; i < encoded_.size(); ++i) rows.emplace_back(i, encoded_[i].row);
-  const std::vector<std::vector<engine::PromptGroup>> batches =
-      engine::plan_batches(engine::group_by_prompt(std::move(rows)), budget_tokens_);
+  const std::vector<std::vector<engine::PromptGroup>> batches = engine::plan_batches(
+      engine::group_by_prompt(std::move(rows), engine::shares_prompts(model_.config())),
+      budget_tokens_);
   // A group larger than the budget stays together: the model keeps its prompt's keys and values.
   std::size_t num_batches = 1;
   while (batches[num_batches - 1].back().continues) ++num_batches;

@@ -1,5 +1,7 @@
 #include "charm/stats/bootstrap.h"
 
+#include <utility>
+
 #include "charm/base/parallel.h"
 #include "charm/stats/elo.h"
 
@@ -30,6 +32,18 @@ std::vector<double> draw_ratings(std::span<const ArenaRating> ratings, RandomStr
     drawn.push_back(ratings[i].rating_elo + errors[i] * stream.normal());
   }
   return drawn;
+}
+
+void bootstrap_pairs(std::size_t num_replicates, std::uint64_t seed, std::size_t num_threads,
+                     std::size_t num_prompts, std::span<const ArenaRating> ratings,
+                     const std::function<void(std::size_t, PairResample&&, RandomStream&)>& body) {
+  bootstrap(num_replicates, seed, "calibrate", num_threads,
+            [&](std::size_t replicate, RandomStream& stream) {
+              PairResample drawn;
+              drawn.weights = resample_prompts(num_prompts, stream);
+              drawn.ratings = draw_ratings(ratings, stream);
+              body(replicate, std::move(drawn), stream);
+            });
 }
 
 }  // namespace charm::stats

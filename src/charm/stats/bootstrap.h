@@ -27,4 +27,16 @@ std::vector<std::uint32_t> resample_prompts(std::size_t num_prompts, RandomStrea
 /// without interval stays.
 std::vector<double> draw_ratings(std::span<const ArenaRating> ratings, RandomStream& stream);
 
+/// Prompts and ratings drawn again.
+struct PairResample {
+  std::vector<std::uint32_t> weights;  ///< of the prompts, as of `resample_prompts`
+  std::vector<double> ratings;         ///< as of `draw_ratings`
+};
+
+/// `bootstrap` of comparisons with ratings. Measuring and calibrating draw the same resamples for
+/// one seed, so that what both report has one interval.
+void bootstrap_pairs(std::size_t num_replicates, std::uint64_t seed, std::size_t num_threads,
+                     std::size_t num_prompts, std::span<const ArenaRating> ratings,
+                     const std::function<void(std::size_t, PairResample&&, RandomStream&)>& body);
+
 }  // namespace charm::stats

@@ -69,10 +69,10 @@ void refuse_columns(const Json& row, const std::string& file) {
 // A list of rows under a name: {"data": [{...}, ...]}, {"rows": ...}. Not a row with such a column.
 void refuse_wrapped_rows(const Json& row, const std::string& file) {
   for (const char* column : {"prompt", "prompt_id", "instruction", "messages", "conversations",
-                             "chosen", "response", "model_a", "score"}) {
+                             "conversation", "chosen", "response", "model_a", "score"}) {
     if (row.contains(column)) return;
   }
-  for (const char* name : {"data", "rows", "instances", "examples", "train", "test"}) {
+  for (const char* name : {"data", "rows", "instances", "examples", "samples", "train", "test"}) {
     const auto list = row.find(name);
     if (list == row.end() || !list->is_array() || list->empty() || !list->front().is_object())
       continue;

@@ -10,6 +10,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
+#include "charm/base/parallel.h"
 #include "charm/records/preference_pair.h"
 #include "charm/records/response.h"
 #include "charm/records/score.h"
@@ -257,12 +258,13 @@ std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOpti
 std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths,
                                     const ReadOptions& options) {
   require_one_model(paths);
-  std::vector<ScoreFile> files;
+  std::vector<ScoreFile> files(paths.size());
+  parallel_for(paths.size(), /*num_threads=*/0,
+               [&](std::size_t i) { files[i] = read_score_file(paths[i], options); });
   std::vector<std::pair<std::filesystem::path, std::set<std::string>>> policies_of_files;
-  for (const std::filesystem::path& path : paths) {
-    files.push_back(read_score_file(path, options));
-    auto& policies = policies_of_files.emplace_back(path, std::set<std::string>()).second;
-    for (const Score& score : files.back().rows) policies.insert(score.policy);
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    auto& policies = policies_of_files.emplace_back(paths[i], std::set<std::string>()).second;
+    for (const Score& score : files[i].rows) policies.insert(score.policy);
   }
   check_distinct_policies(policies_of_files);
   check_comparable_ids(files);

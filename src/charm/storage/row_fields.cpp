@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "charm/base/error.h"
+#include "charm/storage/foreign_rows.h"
 
 namespace charm::storage {
 namespace {
@@ -25,7 +26,9 @@ Named find_first(const RowView& row, std::span<const char* const> columns) {
 }
 
 [[noreturn]] void throw_missing(const RowView& row, std::string_view expected) {
-  throw Error(ErrorKind::kInput, "no {}; the row has the columns: {}", expected, row.names());
+  const std::string_view advice = advice_on_layout(row);
+  throw Error(ErrorKind::kInput, "no {}; the row has the columns: {}{}{}", expected, row.names(),
+              advice.empty() ? "" : "; ", advice);
 }
 
 Conversation instruction_prompt(const RowView& row, const Value& instruction) {
@@ -118,6 +121,10 @@ Message response_message(const RowView& row, const Named& found) {
           "column '{}': expected one response, found a list of {} texts; give each a row of "
           "its own, those of one prompt numbered in a column 'sample'",
           found.column, found.value.size());
+    }
+    if (row.contains("custom_id")) {
+      throw Error(ErrorKind::kInput, "column '{}' holds no response; {}", found.column,
+                  advice_on_layout(row));
     }
     turns = conversation_of(row, found.value, found.column);
   }

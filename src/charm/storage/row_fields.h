@@ -16,15 +16,15 @@ namespace charm::storage {
 
 // The columns that the functions below look at.
 inline constexpr const char* kPromptColumns[] = {
-    "prompt",   "instruction", "input",  "messages", "conversations",       "chosen",
-    "rejected", "history",     "system", "tools",    "chat_template_kwargs"};
+    "prompt", "instruction", "input",   "messages", "conversations", "conversation",
+    "chosen", "rejected",    "history", "system",   "tools",         "chat_template_kwargs"};
 inline constexpr const char* kResponseColumns[] = {"response", "output", "completion"};
-inline constexpr const char* kMessageColumns[] = {"messages", "conversations"};
+inline constexpr const char* kMessageColumns[] = {"messages", "conversations", "conversation"};
 inline constexpr const char* kPolicyColumns[] = {"policy", "generator", "model"};
 
 /// The prompt of any kind of row: `prompt`, `instruction` (with a non-empty `input` below it),
-/// `messages` or `conversations` without a closing assistant turn, or what `chosen` and `rejected`
-/// share; with the row's `system`, `history`, `tools` and `chat_template_kwargs`.
+/// `messages`, `conversations` or `conversation` without a closing assistant turn, or what `chosen`
+/// and `rejected` share; with the row's `system`, `history`, `tools` and `chat_template_kwargs`.
 Conversation prompt_field(const RowView& row);
 
 struct Exchange {
@@ -33,7 +33,7 @@ struct Exchange {
 };
 
 /// Prompt and response: a response column (`response`, `output`, `completion`) with a prompt, or
-/// `messages` or `conversations` whose last turn is the assistant's.
+/// `messages`, `conversations` or `conversation` whose last turn is the assistant's.
 Exchange exchange_fields(const RowView& row);
 
 /// `chosen` and `rejected` as whole conversations with their common prompt.

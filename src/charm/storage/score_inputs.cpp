@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/parallel.h"
 #include "charm/records/conversation.h"
 #include "charm/records/response.h"
 #include "charm/records/score.h"
@@ -60,40 +61,38 @@ ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manife
   std::vector<fs::path> all = options.scores;
   all.insert(all.end(), options.held_out_scores.begin(), options.held_out_scores.end());
   require_one_model(all);
-  ScoreInputs inputs;
-  const auto add_file = [&](const fs::path& path, std::size_t num_rows) {
-    const auto rows = static_cast<std::int64_t>(num_rows);
-    inputs.files.push_back({.path = path, .sha256 = sha256_of_path(path), .num_rows = rows});
-    manifest.input_hashed(path, inputs.files.back().sha256, rows);
-  };
-  const auto total =
-      static_cast<std::int64_t>(options.scores.size() + options.held_out_scores.size());
-  const auto report = [&] {
-    if (!progress) return;
-    progress({.what = "reading scores",
-              .done = static_cast<std::int64_t>(inputs.files.size()),
-              .total = total,
-              .unit = "files",
-              .detail = ""});
-  };
   const ReadOptions read{.max_bad_rows = options.max_bad_rows, .columns = options.columns};
-  for (const fs::path& path : options.scores) {
-    auto [fit, held_out] = split_file(path, read, options);
-    add_file(path, fit.rows.size() + held_out.rows.size());
-    inputs.scores.push_back(std::move(fit));
-    if (options.holdout > 0.0) inputs.held_out.push_back(std::move(held_out));
-    report();
-  }
-  for (const fs::path& path : options.held_out_scores) {
-    inputs.held_out.push_back(read_score_file(path, read));
-    add_file(path, inputs.held_out.back().rows.size());
-    report();
+  std::vector<std::pair<ScoreFile, ScoreFile>> parts(all.size());  // fit, held out
+  std::vector<std::string> hashes(all.size());
+  ProgressCounter counter(progress, "reading scores", static_cast<std::int64_t>(all.size()),
+                          "files");
+  parallel_for(all.size(), /*num_threads=*/0, [&](std::size_t i) {
+    if (i < options.scores.size()) {
+      parts[i] = split_file(all[i], read, options);
+    } else {
+      parts[i].second = read_score_file(all[i], read);
+    }
+    hashes[i] = sha256_of_path(all[i]);
+    counter.advance();
+  });
+  ScoreInputs inputs;
+  const auto add_file = [&](const fs::path& path, const std::string& sha256, std::size_t num_rows) {
+    const auto rows = static_cast<std::int64_t>(num_rows);
+    inputs.files.push_back({.path = path, .sha256 = sha256, .num_rows = rows});
+    manifest.input_hashed(path, sha256, rows);
+  };
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    auto& [fit, held_out] = parts[i];
+    add_file(all[i], hashes[i], fit.rows.size() + held_out.rows.size());
+    const bool is_fit = i < options.scores.size();
+    if (is_fit) inputs.scores.push_back(std::move(fit));
+    if (!is_fit || options.holdout > 0.0) inputs.held_out.push_back(std::move(held_out));
   }
   check_comparable_ids(inputs.scores);
   check_joined_prompts(options.scores, inputs.scores, read);
   inputs.ratings =
       read_ratings(options.ratings, {.category = options.category, .date = options.date});
-  add_file(options.ratings, inputs.ratings.size());
+  add_file(options.ratings, sha256_of_path(options.ratings), inputs.ratings.size());
   return inputs;
 }
 

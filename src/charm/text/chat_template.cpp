@@ -63,6 +63,11 @@ Found template_of_config(const nlohmann::json& value, const std::string& file) {
   return {templates["default"], file + ": chat_template 'default'", templates["tool_use"]};
 }
 
+// Of tokenizer_config.json; null where it has none.
+nlohmann::json configured_template(const fs::path& model_dir) {
+  return read_config(model_dir, "tokenizer_config.json").value("chat_template", nlohmann::json());
+}
+
 Found find_template(const fs::path& model_dir, const std::optional<fs::path>& template_file) {
   if (template_file) return {read_file(*template_file), template_file->string()};
   const fs::path jinja = model_dir / "chat_template.jinja";
@@ -70,15 +75,14 @@ Found find_template(const fs::path& model_dir, const std::optional<fs::path>& te
     const fs::path tool_use = model_dir / "additional_chat_templates" / "tool_use.jinja";
     return {read_file(jinja), jinja.string(), fs::exists(tool_use) ? read_file(tool_use) : ""};
   }
-  const nlohmann::json config = read_config(model_dir, "tokenizer_config.json");
-  const auto value = config.find("chat_template");
-  if (value == config.end() || value->is_null()) {
+  const nlohmann::json value = configured_template(model_dir);
+  if (value.is_null()) {
     throw Error(ErrorKind::kInput,
                 "{}: the model has no chat template (neither chat_template.jinja nor chat_template "
                 "in tokenizer_config.json); pass the one it was trained with as --template FILE",
                 model_dir.string());
   }
-  return template_of_config(*value, (model_dir / "tokenizer_config.json").string());
+  return template_of_config(value, (model_dir / "tokenizer_config.json").string());
 }
 
 bool is_day(const std::string& text) {
@@ -125,6 +129,10 @@ void require_utf8(const Message& message, std::size_t turn) {
 }
 
 }  // namespace
+
+bool has_chat_template(const fs::path& model_dir) {
+  return fs::exists(model_dir / "chat_template.jinja") || !configured_template(model_dir).is_null();
+}
 
 struct ChatTemplate::Handle {
   charm_text_template* chat_template = nullptr;

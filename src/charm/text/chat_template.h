@@ -10,6 +10,9 @@
 
 namespace charm::text {
 
+/// Whether a model folder has a chat template.
+bool has_chat_template(const std::filesystem::path& model_dir);
+
 /// Whether the prompt ends with the assistant's header (add_generation_prompt).
 enum class GenerationPrompt { kNo, kYes };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/text/text_pair.h"
 
 namespace charm::text {
 namespace {
@@ -27,14 +28,22 @@ ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
                                          EncoderOptions options)
     : options_(std::move(options)),
       max_tokens_(options_.max_tokens.value_or(kDefaultMaxTokens)),
-      tokenizer_(std::make_unique<Tokenizer>(Tokenizer::load(model_dir))),
-      template_(std::make_unique<ChatTemplate>(
-          ChatTemplate::load(model_dir, options_.template_file, options_.template_date,
-                             options_.template_kwargs, options_.template_folder))) {
+      tokenizer_(std::make_unique<Tokenizer>(Tokenizer::load(model_dir))) {
+  const std::filesystem::path& template_folder =
+      options_.template_folder.empty() ? model_dir : options_.template_folder;
+  if (options_.text_pairs) {
+    texts_ = std::make_shared<const TextPair>(TextPair::load(model_dir));
+    encodes_pairs_ = !options_.template_file && !has_chat_template(template_folder);
+  }
+  template_ = std::make_unique<ChatTemplate>(
+      encodes_pairs_ ? ChatTemplate::from_source(texts_->source(), {}, options_.template_date,
+                                                 "none: prompt and response are a pair of texts")
+                     : ChatTemplate::load(model_dir, options_.template_file, options_.template_date,
+                                          options_.template_kwargs, template_folder));
   if (options_.bos == BosPolicy::kOnce) {
     leading_ids_ = find_leading_ids(*tokenizer_);
   }
-  response_header_ = find_response_header();
+  if (!texts_) response_header_ = find_response_header();
 }
 
 std::string ConversationEncoder::find_response_header() const {
@@ -126,6 +135,7 @@ std::vector<std::int32_t> ConversationEncoder::tokenize(const std::string& rende
 
 std::vector<std::int32_t> ConversationEncoder::prompt_ids(const Conversation& prompt) const {
   try {
+    if (encodes_pairs_) return tokenizer_->encode(pair_prompt(prompt), AddSpecialTokens::kNo);
     return tokenize(template_->render(prompt, GenerationPrompt::kYes));
   } catch (const Error& e) {
     // Some templates reject a conversation without a response; such rows share no prompt. Errors of
@@ -137,6 +147,7 @@ std::vector<std::int32_t> ConversationEncoder::prompt_ids(const Conversation& pr
 
 EncodedConversation ConversationEncoder::finish(const Conversation& prompt, const Message& response,
                                                 std::span<const std::int32_t> prompt_ids) const {
+  if (encodes_pairs_) return finish_pair(prompt, response, prompt_ids);
   const std::size_t answer_length = without_thinking(response.content).size();
   if (options_.strip_thinking && answer_length < response.content.size() &&
       has_text_content(response)) {
@@ -147,8 +158,26 @@ EncodedConversation ConversationEncoder::finish(const Conversation& prompt, cons
   return finish_rendered(template_->render(prompt, response), prompt_ids);
 }
 
+EncodedConversation ConversationEncoder::finish_pair(
+    const Conversation& prompt, const Message& response,
+    std::span<const std::int32_t> prompt_ids) const {
+  std::vector<std::int32_t> first(prompt_ids.begin(), prompt_ids.end());
+  if (first.empty())  // perhaps because of an error, which is raised again
+    first = tokenizer_->encode(pair_prompt(prompt), AddSpecialTokens::kNo);
+  std::string_view text = pair_response(response);
+  if (options_.strip_thinking) text = without_thinking(text);
+  if (text.empty())  // as transformers' tokenizer(prompt, ""), which takes it for no second text
+    return texts_->single(std::move(first), max_tokens_, options_.truncation);
+  return texts_->pair(std::move(first), tokenizer_->encode(text, AddSpecialTokens::kNo),
+                      max_tokens_, options_.truncation);
+}
+
 EncodedConversation ConversationEncoder::finish_rendered(
     const std::string& rendered, std::span<const std::int32_t> prompt_ids) const {
+  if (texts_) {
+    return texts_->single(tokenizer_->encode(rendered, AddSpecialTokens::kNo), max_tokens_,
+                          options_.truncation);
+  }
   EncodedConversation result;
   result.ids = tokenize(rendered);
   if (result.ids.empty()) {
@@ -166,10 +195,7 @@ EncodedConversation ConversationEncoder::finish_rendered(
         result.ids.resize(static_cast<std::size_t>(max_tokens_));
         break;
       case Truncation::kError:
-        throw Error(ErrorKind::kInput,
-                    "the conversation has {} tokens, more than --max-tokens {}; --truncation left "
-                    "or right would cut it",
-                    result.full_length, max_tokens_);
+        throw_too_long(result.full_length, max_tokens_);
     }
   }
   const auto shared =

@@ -43,6 +43,9 @@ struct EncoderOptions {
   std::filesystem::path template_folder;     ///< has the chat template; empty: the tokenizer's
   std::string template_date = "2024-07-26";  ///< ISO date of strftime_now in templates
   std::string template_kwargs;  ///< JSON object of further variables for templates; empty: none
+  /// The model is a bidirectional encoder: where it has no chat template it reads a pair of texts,
+  /// prompt and response; a templated conversation is one text.
+  bool text_pairs = false;
   bool strip_thinking = false;  ///< remove a leading <think>...</think> from responses; for models
                                 ///< trained on answers alone
 };
@@ -71,7 +74,10 @@ struct EncodedRow {
   std::optional<std::string> error;
 };
 
-/// Conversation -> chat template -> token ids, as Hugging Face's apply_chat_template + tokenizer.
+class TextPair;
+
+/// Conversation -> chat template -> token ids, as Hugging Face's apply_chat_template + tokenizer;
+/// or prompt and response -> token ids of a pair of texts, as its tokenizer(prompt, response).
 /// Immutable; thread-safe.
 class ConversationEncoder {
  public:
@@ -106,7 +112,9 @@ class ConversationEncoder {
   EncodedRow encode_rendered(const std::string& rendered) const;
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  /// Of a pair of texts its source shows the pair.
   const ChatTemplate& chat_template() const { return *template_; }
+  bool encodes_pairs() const { return encodes_pairs_; }
   const EncoderOptions& options() const { return options_; }
   std::int64_t max_tokens() const { return max_tokens_; }
 
@@ -114,6 +122,8 @@ class ConversationEncoder {
   std::vector<std::int32_t> tokenize(const std::string& rendered) const;
   EncodedConversation finish(const Conversation& prompt, const Message& response,
                              std::span<const std::int32_t> prompt_ids) const;
+  EncodedConversation finish_pair(const Conversation& prompt, const Message& response,
+                                  std::span<const std::int32_t> prompt_ids) const;
   EncodedConversation finish_rendered(const std::string& rendered,
                                       std::span<const std::int32_t> prompt_ids) const;
 
@@ -125,6 +135,8 @@ class ConversationEncoder {
   std::vector<std::int32_t>
       leading_ids_;  ///< tokens that kOnce prepends when the template does not add BOS
   std::unique_ptr<Tokenizer> tokenizer_;
+  std::shared_ptr<const TextPair> texts_;  ///< of a bidirectional encoder
+  bool encodes_pairs_ = false;
   std::unique_ptr<ChatTemplate> template_;
   std::string response_header_;
 };

@@ -36,20 +36,28 @@ Tokenizer Tokenizer::load(const fs::path& model_dir) {
                      {.added_tokens_json = read_added_tokens(model_dir).dump(),
                       .split_special_tokens = split.is_boolean() && split.get<bool>()});
   }
-  for (const char* other : {"tokenizer.model", "tokenizer.model.v3", "vocab.json", "vocab.txt"}) {
+  for (const char* other :
+       {"tokenizer.model", "tokenizer.model.v3", "spm.model", "vocab.json", "vocab.txt"}) {
     if (!fs::exists(model_dir / other)) continue;
     // Not with transformers 5 for SentencePiece models: it converts LLaMA's and Mistral's
     // differently.
     const bool sentencepiece = std::string_view(other).starts_with("tokenizer.model");
+    // transformers 5 leaves the model's normalisation out of a DeBERTa's tokenizer.json.
+    const bool deberta = std::string_view(other) == "spm.model";
     const std::string command =
-        sentencepiece ? fmt::format(
-                            "python3 tools/tokenizer_json.py '{}' (in charm's sources; needs pip "
-                            "install sentencepiece protobuf)",
-                            model_dir.string())
-                      : fmt::format(
-                            "python -c \"from transformers import AutoTokenizer; "
-                            "AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
-                            model_dir.string());
+        deberta ? fmt::format(
+                      "python -c \"from transformers import AutoTokenizer; "
+                      "AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\" (with pip "
+                      "install 'transformers<5' sentencepiece protobuf tiktoken torch)",
+                      model_dir.string())
+        : sentencepiece ? fmt::format(
+                              "python3 tools/tokenizer_json.py '{}' (in charm's sources; needs pip "
+                              "install sentencepiece protobuf)",
+                              model_dir.string())
+                        : fmt::format(
+                              "python -c \"from transformers import AutoTokenizer; "
+                              "AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
+                              model_dir.string());
     throw Error(ErrorKind::kInput,
                 "{}: found {}, but tokenizer.json is expected; convert it once with {}",
                 model_dir.string(), other, command);

@@ -11,7 +11,7 @@
 
 #include "charm/base/check.h"
 #include "charm/engine/decoder_weights.h"
-#include "charm/engine/objective_heads.h"
+#include "charm/engine/gated_head.h"
 #include "charm/engine/rope.h"
 #include "charm/engine/token_batch.h"
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "charm/base/error.h"
@@ -32,6 +34,16 @@ TEST(ParallelFor, AnExceptionReachesTheCallerAndStopsTheRest) {
     };
     EXPECT_ERROR(kInput, "index 10", parallel_for(1000000, num_threads, body));
     EXPECT_LT(num_runs, 1000000);
+  }
+}
+
+TEST(ParallelFor, OfSeveralExceptionsThatOfTheSmallestIndexIsRethrown) {
+  for (const std::size_t num_threads : {1u, 4u}) {
+    const auto body = [&](std::size_t i) {
+      if (i == 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (i >= 1) throw Error(ErrorKind::kInput, "index {}", i);
+    };
+    EXPECT_ERROR(kInput, "index 1", parallel_for(4, num_threads, body));
   }
 }
 

@@ -24,6 +24,16 @@ TEST(GroupByPrompt, EqualPromptsShareAGroupInOrderOfTheFirstRow) {
   EXPECT_EQ(groups[0].num_tokens(), 5);
 }
 
+TEST(GroupByPrompt, WithoutSharingEachRowIsAGroupThatCountsItsPrompt) {
+  const auto groups = group_by_prompt({{10, row_of({1, 2}, {5})}, {11, row_of({1, 2}, {6, 7})}},
+                                      /*shares_prompts=*/false);
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[1].rows, (std::vector<std::size_t>{11}));
+  EXPECT_EQ(groups[1].prompt_ids, (std::vector<std::int32_t>{1, 2}));
+  EXPECT_EQ(groups[0].num_tokens() + groups[1].num_tokens(), 7);
+  EXPECT_EQ(plan_batches(groups, /*budget_tokens=*/4).size(), 2u);
+}
+
 TEST(PlanBatches, WholeGroupsFillTheBudget) {
   std::vector<PromptGroup> groups;
   for (std::size_t i = 0; i < 5; ++i)

@@ -33,16 +33,16 @@ const std::map<std::string, double> kRatings = {{"a", 1200}, {"b", 1100}, {"c", 
 
 TEST(Arena, WinRateCountsATieAsHalf) {
   // a against b: win, tie -> 0.75; a against c: win, win -> 1; b against c: loss, win -> 0.5.
-  const ArenaResult result =
+  const results::Evaluation result =
       arena_result(table({{3, 2}, {1, 2}, {2, 0}}), kRatings, {.num_replicates = 0});
-  EXPECT_DOUBLE_EQ(result.policies[0].win_rate, (0.75 + 1.0) / 2);
-  EXPECT_DOUBLE_EQ(result.policies[1].win_rate, (0.25 + 0.5) / 2);
-  EXPECT_DOUBLE_EQ(result.policies[2].win_rate, (0.0 + 0.5) / 2);
-  EXPECT_DOUBLE_EQ(result.policies[1].mean_score, 1.5);
-  EXPECT_EQ(result.ties, 1);
-  EXPECT_EQ(result.num_comparisons, 6);
-  EXPECT_DOUBLE_EQ(result.mean_score.spearman.value, 1.0);
-  EXPECT_DOUBLE_EQ(result.win_rate.kendall.value, 1.0);
+  EXPECT_DOUBLE_EQ(value(result.policies[0].metrics, "win_rate"), (0.75 + 1.0) / 2);
+  EXPECT_DOUBLE_EQ(value(result.policies[1].metrics, "win_rate"), (0.25 + 0.5) / 2);
+  EXPECT_DOUBLE_EQ(value(result.policies[2].metrics, "win_rate"), (0.0 + 0.5) / 2);
+  EXPECT_DOUBLE_EQ(value(result.policies[1].metrics, "mean_score"), 1.5);
+  EXPECT_EQ(value(result.overall, "ties"), 1);
+  EXPECT_EQ(value(result.overall, "num_comparisons"), 6);
+  EXPECT_DOUBLE_EQ(value(result.mean_score, "spearman"), 1.0);
+  EXPECT_DOUBLE_EQ(value(result.win_rate, "kendall"), 1.0);
 }
 
 TEST(Arena, MeanAbsoluteMismatchIsOverAllOrderedPairsWithTiesAsLosses) {
@@ -55,11 +55,13 @@ TEST(Arena, MeanAbsoluteMismatchIsOverAllOrderedPairsWithTiesAsLosses) {
   const double ac = mismatch(1.0, 1200, 1000), ca = mismatch(0.0, 1000, 1200);
   const double bc = mismatch(0.5, 1100, 1000), cb = mismatch(0.5, 1000, 1100);
   const std::vector<Score> scores = table({{3, 2}, {1, 2}, {2, 0}});
-  const ArenaResult result = arena_result(scores, kRatings, {.num_replicates = 20});
-  EXPECT_NEAR(result.mean_abs_mismatch.value, (ab + ba + ac + ca + bc + cb) / 6, 1e-12);
-  EXPECT_NEAR(result.policies[0].mean_abs_mismatch.value, (ab + ba + ac + ca) / 4, 1e-12);
-  EXPECT_NEAR(result.policies[2].mean_abs_mismatch.value, (ac + ca + bc + cb) / 4, 1e-12);
-  EXPECT_TRUE(file_of(result)["policies"]["a"].contains("mean_abs_mismatch_ci95"));
+  const results::Evaluation result = arena_result(scores, kRatings, {.num_replicates = 20});
+  EXPECT_NEAR(value(result.overall, "mean_abs_mismatch"), (ab + ba + ac + ca + bc + cb) / 6, 1e-12);
+  EXPECT_NEAR(value(result.policies[0].metrics, "mean_abs_mismatch"), (ab + ba + ac + ca) / 4,
+              1e-12);
+  EXPECT_NEAR(value(result.policies[2].metrics, "mean_abs_mismatch"), (ac + ca + bc + cb) / 4,
+              1e-12);
+  EXPECT_TRUE(results::numbers_json(result)["policies"]["a"].contains("mean_abs_mismatch_ci95"));
 
   const MetricSet metric_set = arena_metrics(scores, kRatings, {"c", "a"});
   const std::vector<double> ones(metric_set.prompts.size(), 1.0);
@@ -77,41 +79,46 @@ TEST(Arena, IntervalsOfMeanMismatchHoldTheirEstimate) {
       scores[static_cast<std::size_t>(p)].push_back(static_cast<float>((n * (7 + 4 * p)) % 61));
   }
   const std::map<std::string, double> equal = {{"a", 1000}, {"b", 1000}, {"c", 1000}};
-  const ArenaResult result = arena_result(table(scores), equal, {.num_replicates = 500});
-  EXPECT_LE(result.mean_abs_mismatch.ci95->lo, result.mean_abs_mismatch.value);
-  EXPECT_GE(result.mean_abs_mismatch.ci95->hi, result.mean_abs_mismatch.value);
-  for (const ArenaPolicy& policy : result.policies) {
-    EXPECT_LE(policy.mean_abs_mismatch.ci95->lo, policy.mean_abs_mismatch.value) << policy.name;
-    EXPECT_GE(policy.mean_abs_mismatch.ci95->lo, 0.0);
+  const results::Evaluation result = arena_result(table(scores), equal, {.num_replicates = 500});
+  EXPECT_LE(interval(result.overall, "mean_abs_mismatch").lo,
+            value(result.overall, "mean_abs_mismatch"));
+  EXPECT_GE(interval(result.overall, "mean_abs_mismatch").hi,
+            value(result.overall, "mean_abs_mismatch"));
+  for (const results::BenchmarkPart& policy : result.policies) {
+    const results::Interval ci95 = interval(policy.metrics, "mean_abs_mismatch");
+    EXPECT_LE(ci95.lo, value(policy.metrics, "mean_abs_mismatch")) << policy.name;
+    EXPECT_GE(ci95.lo, 0.0);
   }
 }
 
 TEST(Arena, ReversedScoresGiveMinusOne) {
-  const ArenaResult result =
+  const results::Evaluation result =
       arena_result(table({{0, 0}, {1, 1}, {2, 2}}), kRatings, {.num_replicates = 50});
-  EXPECT_DOUBLE_EQ(result.mean_score.pearson.value, -1.0);
-  EXPECT_DOUBLE_EQ(result.win_rate.spearman.ci95->lo, -1.0);
+  EXPECT_DOUBLE_EQ(value(result.mean_score, "pearson"), -1.0);
+  EXPECT_DOUBLE_EQ(interval(result.win_rate, "spearman").lo, -1.0);
 }
 
 TEST(Arena, UndefinedCorrelationIsNull) {
-  const ArenaResult result = arena_result(table({{1}, {1}, {1}}), kRatings, {.num_replicates = 10});
-  EXPECT_TRUE(file_of(result)["correlations"]["mean_score"]["pearson"].is_null());
+  const results::Evaluation result =
+      arena_result(table({{1}, {1}, {1}}), kRatings, {.num_replicates = 10});
+  EXPECT_TRUE(results::numbers_json(result)["correlations"]["mean_score"]["pearson"].is_null());
 }
 
 TEST(Arena, EachPairUsesItsOwnCommonPrompts) {
   std::vector<Score> rows = table({{3, 2}, {1, 9}, {2, 0}});
   rows.erase(rows.begin() + 3);  // b has no score for prompt1
-  const ArenaResult result = arena_result(rows, kRatings, {.num_replicates = 20});
-  EXPECT_DOUBLE_EQ(result.policies[0].win_rate, 1.0);
-  EXPECT_EQ(result.policies[1].num_prompts, 1);
-  EXPECT_EQ(result.num_prompts, 2);
-  EXPECT_EQ(result.num_common_prompts, 1);
+  const results::Evaluation result = arena_result(rows, kRatings, {.num_replicates = 20});
+  EXPECT_DOUBLE_EQ(value(result.policies[0].metrics, "win_rate"), 1.0);
+  EXPECT_EQ(value(result.policies[1].metrics, "num_prompts"), 1);
+  EXPECT_EQ(value(result.overall, "num_prompts"), 2);
+  EXPECT_EQ(value(result.overall, "num_common_prompts"), 1);
 }
 
 TEST(Arena, ErrorsAreDroppedAndCounted) {
   std::vector<Score> rows = table({{3, 2}, {1, 9}, {2, 0}});
   rows[3].error = "template refused it";
-  EXPECT_EQ(arena_result(rows, kRatings, {.num_replicates = 0}).policies[1].num_errors, 1);
+  const results::Evaluation result = arena_result(rows, kRatings, {.num_replicates = 0});
+  EXPECT_EQ(value(result.policies[1].metrics, "num_errors"), 1);
 }
 
 TEST(Arena, RefusesWhatHasNoAnswer) {

@@ -37,13 +37,13 @@ TEST(BestOfN, SharesAndBiasesByHand) {
                                        candidate("q", "y", 5.0, 5.0, "dddd")};
   const std::map<std::string, double> ratings = {{"x", 1000.0},
                                                  {"y", 1000.0 + 400 * std::log10(3)}};
-  const BestOfNResult result = best_of_n_audit(rows, ratings, {.num_replicates = 20});
-  ASSERT_EQ(result.picks.size(), 2u);
-  const PicksOfN& one = result.picks[0];
+  const std::vector<PicksOfN> picks = best_of_n_audit(rows, ratings, {.num_replicates = 20});
+  ASSERT_EQ(picks.size(), 2u);
+  const PicksOfN& one = picks[0];
   EXPECT_EQ(one.n, 1);
   EXPECT_DOUBLE_EQ(named(one.policies, "x").before.value, 0.5);
   EXPECT_DOUBLE_EQ(one.same_pick->value, 1.0);
-  const PicksOfN& two = result.picks[1];
+  const PicksOfN& two = picks[1];
   EXPECT_DOUBLE_EQ(two.kl, std::log(2.0) - 0.5);
   EXPECT_DOUBLE_EQ(named(two.policies, "x").before.value, 0.5);
   EXPECT_DOUBLE_EQ(named(two.policies, "x").after->value, 0.0);

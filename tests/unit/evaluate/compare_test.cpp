@@ -13,6 +13,7 @@
 #include "charm/records/eval_item.h"
 #include "charm/records/response.h"
 #include "charm/records/score.h"
+#include "charm/stats/hypothesis_tests.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/evaluate/eval_rows.h"
@@ -20,15 +21,9 @@
 namespace charm::evaluate {
 namespace {
 
-const ComparedMetric& metric(const Comparison& comparison, Metric::Part part,
-                             const std::string& name, const std::string& measure = "score") {
-  for (const ComparedMetric& compared : comparison.metrics) {
-    if (compared.metric.part == part && compared.metric.name == name &&
-        compared.metric.measure == measure) {
-      return compared;
-    }
-  }
-  throw Error(ErrorKind::kInternal, "no metric {} {}", name, measure);
+const results::ComparedPart& named(const std::vector<results::ComparedPart>& parts,
+                                   const std::string& name) {
+  return *std::ranges::find(parts, name, &results::ComparedPart::name);
 }
 
 /// `num` rows of a subset; row i is right in A and B as the two bits of pattern[i % size] say.
@@ -48,20 +43,20 @@ TEST(CompareRows, CountsFlipsAndTestsThem) {
   // B, 3 both right.
   const std::vector<int> pattern = {3, 2, 2, 0, 1};
   const auto a = rows_with("hep-go", 50, pattern, 0), b = rows_with("hep-go", 50, pattern, 1);
-  const Comparison comparison =
+  const results::Comparison comparison =
       compare_rows(Benchmark::kRewardBench, a, b, {.num_replicates = 400, .seed = 2});
-  const Flips& flips = comparison.subset_flips.at("hep-go");
+  const results::Flips& flips = *named(comparison.subsets, "hep-go").flips;
   EXPECT_EQ(flips.gained, 20);
   EXPECT_EQ(flips.lost, 10);
   EXPECT_EQ(flips.num_rows, 50);
-  EXPECT_DOUBLE_EQ(flips.test.p_value, stats::mcnemar_test(20, 10).p_value);
-  EXPECT_EQ(comparison.overall_flips->gained, 20);
-  const ComparedMetric& accuracy = metric(comparison, Metric::Part::kSubset, "hep-go");
-  EXPECT_DOUBLE_EQ(accuracy.a.value, 0.4);
-  EXPECT_DOUBLE_EQ(accuracy.b.value, 0.6);
-  EXPECT_DOUBLE_EQ(accuracy.difference.value, accuracy.b.value - accuracy.a.value);
+  EXPECT_DOUBLE_EQ(flips.p_value, stats::mcnemar_test(20, 10).p_value);
+  EXPECT_EQ(comparison.overall[0].flips->gained, 20);
+  const results::ComparedPart& accuracy = named(comparison.subsets, "hep-go");
+  EXPECT_DOUBLE_EQ(accuracy.a->value, 0.4);
+  EXPECT_DOUBLE_EQ(accuracy.b->value, 0.6);
+  EXPECT_DOUBLE_EQ(accuracy.difference->value, accuracy.b->value - accuracy.a->value);
   // Paired: sd of d is sqrt(0.6 - 0.2^2), so the half width is near 1.96 * 0.748 / sqrt(50).
-  EXPECT_NEAR(accuracy.difference.ci95->hi - accuracy.difference.ci95->lo,
+  EXPECT_NEAR(accuracy.difference->ci95->hi - accuracy.difference->ci95->lo,
               2 * 1.96 * 0.748 / std::sqrt(50.0), 0.06);
 }
 
@@ -70,14 +65,14 @@ TEST(CompareRows, OfARunWithItselfNothingDiffers) {
   std::vector<ScoredEvalItem> shuffled = rows;
   RandomStream random(1, "test");
   random.shuffle(shuffled);
-  const Comparison comparison =
+  const results::Comparison comparison =
       compare_rows(Benchmark::kRewardBench, rows, shuffled, {.num_replicates = 50, .seed = 2});
-  for (const ComparedMetric& compared : comparison.metrics) {
-    EXPECT_EQ(compared.difference.value, 0.0);
-    EXPECT_EQ(compared.difference.ci95->lo, 0.0);
-    EXPECT_EQ(compared.difference.ci95->hi, 0.0);
+  for (const auto* parts : {&comparison.subsets, &comparison.sections, &comparison.overall}) {
+    EXPECT_EQ(parts->front().difference->value, 0.0);
+    EXPECT_EQ(parts->front().difference->ci95->lo, 0.0);
+    EXPECT_EQ(parts->front().difference->ci95->hi, 0.0);
   }
-  EXPECT_EQ(comparison.overall_flips->test.p_value, 1.0);
+  EXPECT_EQ(comparison.overall[0].flips->p_value, 1.0);
 }
 
 TEST(CompareRows, DifferenceIntervalsCover) {
@@ -95,10 +90,10 @@ TEST(CompareRows, DifferenceIntervalsCover) {
       a.push_back(pair_row("hep-go", id, prompt, draw < 0.6 ? 1.0 : -1.0, 0.0));
       b.push_back(pair_row("hep-go", id, prompt, draw > 0.05 && draw < 0.75 ? 1.0 : -1.0, 0.0));
     }
-    const Comparison comparison =
+    const results::Comparison comparison =
         compare_rows(Benchmark::kRewardBench, a, b,
                      {.num_replicates = 400, .seed = static_cast<std::uint64_t>(world)});
-    const Estimate& difference = metric(comparison, Metric::Part::kSubset, "hep-go").difference;
+    const Estimate& difference = *named(comparison.subsets, "hep-go").difference;
     covered += difference.ci95->lo <= 0.1 && 0.1 <= difference.ci95->hi;
   }
   EXPECT_NEAR(covered, kWorlds * 0.95, kWorlds * 0.03);
@@ -109,13 +104,13 @@ TEST(CompareRows, RmBenchTestsByRow) {
                                          style_row("chat", "2", "q", {1, 1, 1}, {0, 0, 0})};
   const std::vector<ScoredEvalItem> b = {style_row("chat", "1", "p", {3, 3, 3}, {2, 2, 2}),
                                          style_row("chat", "2", "q", {1, 1, 1}, {0, 0, 5})};
-  const Comparison comparison = compare_rows(Benchmark::kRmBench, a, b, {.num_replicates = 0});
-  const Flips& flips = comparison.section_flips.at("chat");
+  const results::Comparison comparison =
+      compare_rows(Benchmark::kRmBench, a, b, {.num_replicates = 0});
+  const results::Flips& flips = *named(comparison.sections, "chat").flips;
   EXPECT_EQ(flips.gained, 9);
   EXPECT_EQ(flips.lost, 3);
-  EXPECT_DOUBLE_EQ(*flips.test.statistic, 36.0 / 90.0);
-  EXPECT_FALSE(comparison.is_complete);
-  const nlohmann::ordered_json json = results::to_json(comparison_of(comparison));
+  EXPECT_DOUBLE_EQ(*flips.statistic, 36.0 / 90.0);
+  const nlohmann::ordered_json json = results::to_json(comparison);
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["domains"]["chat"]["num_comparisons"], 18);
   EXPECT_TRUE(json["domains"]["chat"]["hard"].contains("difference"));
@@ -128,14 +123,13 @@ TEST(CompareRows, RewardBench2CountsALoneBestScoreAndWholeTiesRows) {
   const std::vector<ScoredEvalItem> b = {list_row("Math", "0", "p", {2}, {1, 0, 0}),
                                          list_row("Ties", "ref:0", "q", {1}, {2}),
                                          list_row("Ties", "tied:0", "r", {1, 1}, {0})};
-  const Comparison comparison =
+  const results::Comparison comparison =
       compare_rows(Benchmark::kRewardBench2, a, b, {.num_replicates = 20});
-  EXPECT_EQ(comparison.subset_flips.at("Math").gained, 1);
-  EXPECT_EQ(comparison.subset_flips.at("Ties").gained, 1);
-  EXPECT_EQ(comparison.subset_flips.at("Ties").lost, 1);
-  EXPECT_DOUBLE_EQ(metric(comparison, Metric::Part::kSubset, "Math").difference.value, 0.5);
-  EXPECT_EQ(metric(comparison, Metric::Part::kSubset, "Ties", "tied_accuracy").difference.value,
-            1.0);
+  EXPECT_EQ(named(comparison.subsets, "Math").flips->gained, 1);
+  EXPECT_EQ(named(comparison.subsets, "Ties").flips->gained, 1);
+  EXPECT_EQ(named(comparison.subsets, "Ties").flips->lost, 1);
+  EXPECT_DOUBLE_EQ(named(comparison.subsets, "Math").difference->value, 0.5);
+  EXPECT_EQ(named(comparison.subsets, "Ties").measure("tied_accuracy")->difference->value, 1.0);
 }
 
 TEST(CompareRows, RowsThatDoNotMatchAreNamed) {
@@ -173,15 +167,15 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   std::vector<Score> a = arena_rows({3, 2, 1, 0}, 1), b = arena_rows({0, 1, 2, 3}, 2);
   std::reverse(b.begin(), b.end());
   b[0].error = "no score";
-  const Comparison comparison =
+  const results::Comparison comparison =
       compare_arena(a, b, ratings, {"a"}, {.num_replicates = 50, .seed = 1});
-  EXPECT_EQ(comparison.num_excluded, 1);
-  const ComparedMetric& pearson =
-      metric(comparison, Metric::Part::kSection, "mean_score", "pearson");
-  EXPECT_LT(pearson.a.value, -0.9);
-  EXPECT_GT(pearson.b.value, 0.9);
-  EXPECT_GT(pearson.difference.ci95->lo, 1.5);
-  const nlohmann::ordered_json json = results::to_json(comparison_of(comparison));
+  EXPECT_EQ(comparison.num_left_out, 1);
+  const results::ComparedPart& pearson =
+      *named(comparison.correlations, "mean_score").measure("pearson");
+  EXPECT_LT(pearson.a->value, -0.9);
+  EXPECT_GT(pearson.b->value, 0.9);
+  EXPECT_GT(pearson.difference->ci95->lo, 1.5);
+  const nlohmann::ordered_json json = results::to_json(comparison);
   EXPECT_TRUE(json["correlations"]["win_rate"]["kendall"].contains("difference_ci95"));
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_LT(json["mean_abs_mismatch"]["difference"].get<double>(), -0.2);
@@ -243,7 +237,7 @@ TEST_F(CompareStage, ResultsFindTheirScores) {
   options_.runs = {evaluation.output, folder_ / "b.jsonl"};
   const CompareResult result = compare(options_);
   EXPECT_THAT(result.summary, testing::HasSubstr("A: first"));
-  EXPECT_EQ(result.comparison.overall_flips->gained, 10);
+  EXPECT_EQ(result.comparison.overall[0].flips->gained, 10);
   fs::remove(folder_ / "a.parquet");
   EXPECT_EQ(kind_of_failure(), ErrorKind::kInput);
   EXPECT_THAT(message_, testing::HasSubstr("a.parquet is missing"));

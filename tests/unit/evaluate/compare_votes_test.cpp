@@ -34,32 +34,27 @@ std::vector<ScoredVote> votes_of_run(bool is_b) {
           vote_on("q", 0.5, is_b ? 0.0f : 1.0f)};
 }
 
-const ComparedMetric& measured(const Comparison& comparison, const std::string& measure) {
-  return *std::ranges::find_if(comparison.metrics, [&](const ComparedMetric& compared) {
-    return compared.metric.measure == measure;
-  });
-}
-
 TEST(CompareVotes, MeasuresByHandAndFlipsByPrompt) {
   std::vector<ScoredVote> b = votes_of_run(true);
   std::ranges::reverse(b);  // any order
-  const Comparison comparison = compare_votes(votes_of_run(false), b, {.num_replicates = 100});
+  const results::Comparison comparison =
+      compare_votes(votes_of_run(false), b, {.num_replicates = 100});
   EXPECT_EQ(comparison.num_rows, 5);
-  EXPECT_DOUBLE_EQ(measured(comparison, "score").a.value, 0.5);  // of four decided votes
-  EXPECT_DOUBLE_EQ(measured(comparison, "score").b.value, 0.5);
+  EXPECT_DOUBLE_EQ(comparison.overall[0].a->value, 0.5);  // of four decided votes
+  EXPECT_DOUBLE_EQ(comparison.overall[0].b->value, 0.5);
   const auto loss = [](double z, double outcome) { return std::log1p(std::exp(z)) - outcome * z; };
   const double loss_a = (loss(2, 1) + loss(2, 0) + loss(1, 1) + loss(1, 0) + loss(1, 0.5)) / 5;
   const double loss_b = (loss(-1, 1) + loss(-1, 0) + loss(-2, 1) + loss(-3, 0) + loss(0, 0.5)) / 5;
-  EXPECT_NEAR(measured(comparison, "log_loss").a.value, loss_a, 1e-12);
-  EXPECT_NEAR(measured(comparison, "log_loss").difference.value, loss_b - loss_a, 1e-12);
-  EXPECT_TRUE(measured(comparison, "log_loss").difference.ci95);
-  EXPECT_FALSE(measured(comparison, "ece").difference.ci95);
-  const Flips& flips = *comparison.overall_flips;
+  EXPECT_NEAR(comparison.overall[0].measure("log_loss")->a->value, loss_a, 1e-12);
+  EXPECT_NEAR(comparison.overall[0].measure("log_loss")->difference->value, loss_b - loss_a, 1e-12);
+  EXPECT_TRUE(comparison.overall[0].measure("log_loss")->difference->ci95);
+  EXPECT_FALSE(comparison.overall[0].measure("ece")->difference->ci95);
+  const results::Flips& flips = *comparison.overall[0].flips;
   EXPECT_EQ(flips.gained, 2);
   EXPECT_EQ(flips.lost, 2);
   EXPECT_EQ(flips.num_comparisons, 4);
   EXPECT_EQ(flips.num_rows, 2);  // prompts: +1 on q, -1 on p
-  const Json json = results::to_json(comparison_of(comparison));
+  const Json json = results::to_json(comparison);
   EXPECT_EQ(json["overall"]["mcnemar"]["test"], "chi-square clustered by prompt");
   EXPECT_EQ(json["num_left_out"], 0);
   EXPECT_TRUE(json["overall"]["log_loss"].contains("difference_ci95"));
@@ -71,9 +66,9 @@ TEST(CompareVotes, ErrorsAreLeftOutAndOtherVotesAreNamed) {
   const std::vector<ScoredVote> a = votes_of_run(false);
   std::vector<ScoredVote> b = votes_of_run(true);
   b[0].error = "too long";
-  const Comparison comparison = compare_votes(a, b, {.num_replicates = 0});
+  const results::Comparison comparison = compare_votes(a, b, {.num_replicates = 0});
   EXPECT_EQ(comparison.num_rows, 4);
-  EXPECT_EQ(comparison.num_excluded, 1);
+  EXPECT_EQ(comparison.num_left_out, 1);
   b[3].vote.outcome = 1.0;
   EXPECT_ERROR(kInput, "1 only in A (first: x against y on prompt q, winner model_b)",
                compare_votes(a, b, {.num_replicates = 0}));

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -11,10 +12,13 @@
 
 namespace charm::evaluate {
 
-/// The numbers of a benchmark's result as its file has them.
-template <typename Result>
-nlohmann::ordered_json file_of(const Result& result) {
-  return results::numbers_json(evaluation_of(result));
+/// A number of a result; fails where it is absent or undefined.
+inline double value(const results::Metrics& metrics, std::string_view name) {
+  return metrics.find(name).value().value;
+}
+
+inline results::Interval interval(const results::Metrics& metrics, std::string_view name) {
+  return metrics.find(name).value().ci95.value();
 }
 
 /// A RewardBench row with its two scores; every `prompt` is one user message.

@@ -7,13 +7,14 @@
 
 #include "charm/base/files.h"
 #include "charm/evaluate/read_benchmark.h"
-#include "charm/records/eval_item.h"
+#include "charm/evaluate/row_benchmark.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/row_reader.h"
 #include "charm/storage/row_view.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
+#include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
 namespace {
@@ -59,12 +60,12 @@ TEST_F(PairBenchmarks, JudgeBenchIsPooledAndTiesAreWrong) {
     rows[r].score_rejected = {scores[r][1]};
   }
   rows = saved(Benchmark::kJudgeBench, rows, storage::EvalShape::kPair);
-  const auto result = pair_benchmark_result(Benchmark::kJudgeBench, rows, {.num_replicates = 20});
-  EXPECT_DOUBLE_EQ(result.overall->value, 3.0 / 5);
+  const auto result = benchmark_result(Benchmark::kJudgeBench, rows, {.num_replicates = 20});
+  EXPECT_DOUBLE_EQ(value(result.overall, "overall"), 3.0 / 5);
   EXPECT_EQ(result.sections[0].name, "Knowledge");
-  EXPECT_DOUBLE_EQ(result.sections[0].score.value, 1.0);
-  EXPECT_DOUBLE_EQ(result.sections[1].score.value, 0.0);
-  EXPECT_EQ(result.ties, 1);
+  EXPECT_DOUBLE_EQ(value(result.sections[0].metrics, "score"), 1.0);
+  EXPECT_DOUBLE_EQ(value(result.sections[1].metrics, "score"), 0.0);
+  EXPECT_EQ(value(result.overall, "ties"), 1);
 }
 
 TEST_F(PairBenchmarks, JudgeBenchTakesScoresBesideThePublishedRows) {
@@ -78,6 +79,11 @@ TEST_F(PairBenchmarks, JudgeBenchTakesScoresBesideThePublishedRows) {
                read(Benchmark::kJudgeBench, {judge_row("1", "mmlu-pro-law", "A=B")}));
   EXPECT_ERROR(kInput, "column 'source'",
                read(Benchmark::kJudgeBench, {judge_row("1", "mmlu", "A>B")}));
+  const Json unscored = judge_row("1", "mmlu-pro-law", "A>B");
+  EXPECT_ERROR(kInput, "no score_A and score_B; give it with --data and --model",
+               read(Benchmark::kJudgeBench, {unscored}, "unscored.jsonl", /*with_scores=*/true));
+  EXPECT_ERROR(kInput, "no row of rmb: it has neither the column 'category_path'",
+               read(Benchmark::kRmb, {unscored}));
 }
 
 TEST_F(PairBenchmarks, RmbHasPairsAndBestOfN) {
@@ -109,9 +115,9 @@ TEST_F(PairBenchmarks, RmbHasPairsAndBestOfN) {
   rows[2].score_chosen = {1};
   rows[2].score_rejected = {0, 1};  // a tie is wrong
   rows = saved(Benchmark::kRmb, rows, storage::EvalShape::kSubsetLists);
-  const auto result = pair_benchmark_result(Benchmark::kRmb, rows, {.num_replicates = 0});
-  EXPECT_FALSE(result.overall);
-  EXPECT_DOUBLE_EQ(result.overall_partial.value, 0.5);
+  const auto result = benchmark_result(Benchmark::kRmb, rows, {.num_replicates = 0});
+  EXPECT_FALSE(result.overall.find("overall"));
+  EXPECT_DOUBLE_EQ(value(result.overall, "overall_partial"), 0.5);
   EXPECT_EQ(result.missing_sections,
             (std::vector<std::string>{"BoN helpfulness", "pairwise harmlessness"}));
 }
@@ -136,10 +142,10 @@ TEST_F(PairBenchmarks, PpeCountsItsSampledPairs) {
   rows[1].score_chosen = {1, 2, 3, 4};
   rows = saved(Benchmark::kPpe, rows, storage::EvalShape::kSubsetLists);
   ASSERT_EQ(rows[0].item.pairs.size(), 2u);
-  const auto result = pair_benchmark_result(Benchmark::kPpe, rows, {.num_replicates = 20});
-  EXPECT_DOUBLE_EQ(result.sections[0].score.value, 0.5);  // r1 > r2, not r3 > r4
-  EXPECT_DOUBLE_EQ(result.auc[0].score.value, 0.5);       // of q1 alone
-  EXPECT_DOUBLE_EQ(result.best_of_k[0].score.value, 1.0);
+  const auto result = benchmark_result(Benchmark::kPpe, rows, {.num_replicates = 20});
+  EXPECT_DOUBLE_EQ(value(result.sections[0].metrics, "score"), 0.5);  // r1 > r2, not r3 > r4
+  EXPECT_DOUBLE_EQ(value(result.sections[0].metrics, "auc"), 0.5);    // of q1 alone
+  EXPECT_DOUBLE_EQ(value(result.sections[0].metrics, "best_of_k"), 1.0);
   row["sampled_conflict_pairs"] = {{0, 2}};
   EXPECT_ERROR(kInput, "[0,2] is no pair of a right and a wrong response",
                read(Benchmark::kPpe, {row}, "math.jsonl"));
@@ -157,10 +163,12 @@ class PairBenchmarksGolden : public PairBenchmarks {
   static std::vector<Json> rows_of(const Json& golden) {
     return {golden["rows"].begin(), golden["rows"].end()};
   }
-  static void expect_scores(const std::vector<SectionScore>& sections, const Json& expected) {
-    ASSERT_EQ(sections.size(), expected.size());
-    for (const SectionScore& section : sections)
-      EXPECT_NEAR(section.score.value, expected[section.name].get<double>(), 1e-12) << section.name;
+  static void expect_scores(const results::Evaluation& result, const Json& expected,
+                            const char* measure = "score") {
+    ASSERT_EQ(result.sections.size(), expected.size());
+    for (const results::BenchmarkPart& section : result.sections)
+      EXPECT_NEAR(value(section.metrics, measure), expected[section.name].get<double>(), 1e-12)
+          << section.name;
   }
 };
 
@@ -168,11 +176,11 @@ TEST_F(PairBenchmarksGolden, JudgeBench) {
   const Json golden = this->golden("judge_bench");
   const auto rows =
       read(Benchmark::kJudgeBench, rows_of(golden), "rows.jsonl", /*with_scores=*/true);
-  const auto result = pair_benchmark_result(Benchmark::kJudgeBench, rows, {.num_replicates = 0});
-  EXPECT_NEAR(result.overall.value().value, golden["expected"]["overall"].get<double>(), 1e-12);
-  expect_scores(result.sections, golden["expected"]["sections"]);
-  EXPECT_EQ(result.ties, golden["ties"].get<std::int64_t>());
-  EXPECT_GT(result.ties, 0);
+  const auto result = benchmark_result(Benchmark::kJudgeBench, rows, {.num_replicates = 0});
+  EXPECT_NEAR(value(result.overall, "overall"), golden["expected"]["overall"].get<double>(), 1e-12);
+  expect_scores(result, golden["expected"]["sections"]);
+  EXPECT_EQ(value(result.overall, "ties"), golden["ties"].get<double>());
+  EXPECT_GT(value(result.overall, "ties"), 0);
 }
 
 TEST_F(PairBenchmarksGolden, Rmb) {
@@ -182,10 +190,10 @@ TEST_F(PairBenchmarksGolden, Rmb) {
     rows[r].score_chosen = golden["rows"][r]["score_chosen"].get<std::vector<double>>();
     rows[r].score_rejected = golden["rows"][r]["score_rejected"].get<std::vector<double>>();
   }
-  const auto result = pair_benchmark_result(Benchmark::kRmb, rows, {.num_replicates = 0});
-  EXPECT_NEAR(result.overall.value().value, golden["expected"]["overall"].get<double>(), 1e-12);
-  expect_scores(result.sections, golden["expected"]["sections"]);
-  EXPECT_GT(result.ties, 0);
+  const auto result = benchmark_result(Benchmark::kRmb, rows, {.num_replicates = 0});
+  EXPECT_NEAR(value(result.overall, "overall"), golden["expected"]["overall"].get<double>(), 1e-12);
+  expect_scores(result, golden["expected"]["sections"]);
+  EXPECT_GT(value(result.overall, "ties"), 0);
 }
 
 TEST_F(PairBenchmarksGolden, Ppe) {
@@ -199,11 +207,11 @@ TEST_F(PairBenchmarksGolden, Ppe) {
       side.push_back(published["reward"][k].get<double>());
     }
   }
-  const auto result = pair_benchmark_result(Benchmark::kPpe, rows, {.num_replicates = 0});
-  EXPECT_NEAR(result.overall.value().value, golden["expected"]["overall"].get<double>(), 1e-12);
-  expect_scores(result.sections, golden["expected"]["sections"]);
-  expect_scores(result.auc, golden["expected"]["auc"]);
-  expect_scores(result.best_of_k, golden["expected"]["best_of_k"]);
+  const auto result = benchmark_result(Benchmark::kPpe, rows, {.num_replicates = 0});
+  EXPECT_NEAR(value(result.overall, "overall"), golden["expected"]["overall"].get<double>(), 1e-12);
+  expect_scores(result, golden["expected"]["sections"]);
+  expect_scores(result, golden["expected"]["auc"], "auc");
+  expect_scores(result, golden["expected"]["best_of_k"], "best_of_k");
 }
 
 // The scores that five real reward models gave, and the accuracies that the data's README counts.
@@ -234,11 +242,12 @@ TEST_F(PairBenchmarks, JudgeBenchOfFiveRealRewardModels) {
       row.score_chosen = {pair[is_a ? 0 : 1].get<double>()};
       row.score_rejected = {pair[is_a ? 1 : 0].get<double>()};
     }
-    const auto result = pair_benchmark_result(Benchmark::kJudgeBench, rows, {.num_replicates = 0});
-    EXPECT_NEAR(100 * result.overall->value, accuracies[0], 0.005) << model;
+    const auto result = benchmark_result(Benchmark::kJudgeBench, rows, {.num_replicates = 0});
+    EXPECT_NEAR(100 * value(result.overall, "overall"), accuracies[0], 0.005) << model;
     for (std::size_t s = 0; s < 4; ++s)
-      EXPECT_NEAR(100 * result.sections[s].score.value, accuracies[s + 1], 0.005) << model;
-    EXPECT_EQ(result.ties, static_cast<std::int64_t>(accuracies[5])) << model;
+      EXPECT_NEAR(100 * value(result.sections[s].metrics, "score"), accuracies[s + 1], 0.005)
+          << model;
+    EXPECT_EQ(value(result.overall, "ties"), accuracies[5]) << model;
   }
 }
 

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "charm/base/files.h"
-#include "charm/evaluate/metrics.h"
+#include "charm/evaluate/row_benchmark.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
@@ -19,8 +19,8 @@ nlohmann::json golden() {
       read_file(charm::test::kSourceDir + std::string("/tests/data/golden/eval/statistics.json")));
 }
 
-PairDiagnostics diagnose(std::span<const ScoredEvalItem> rows, std::int64_t num_replicates = 0,
-                         Benchmark benchmark = Benchmark::kRewardBench) {
+results::PairNumbers diagnose(std::span<const ScoredEvalItem> rows, std::int64_t num_replicates = 0,
+                              Benchmark benchmark = Benchmark::kRewardBench) {
   return pair_diagnostics(rows, benchmark_metrics(benchmark, rows),
                           {.num_replicates = num_replicates, .seed = 1});
 }
@@ -34,24 +34,24 @@ TEST(PairDiagnostics, ProbabilitiesEqualTheirFormulas) {
     rows.back().score_chosen[0] = margin.get<double>();
     rows.back().score_rejected[0] = 0.0;
   }
-  const PairDiagnostics result = diagnose(rows, 200);
-  EXPECT_NEAR(result.probabilities.ece, expected["ece"].get<double>(), 1e-12);
-  EXPECT_NEAR(result.probabilities.brier.value, expected["brier"].get<double>(), 1e-12);
-  EXPECT_NEAR(result.probabilities.log_loss.value, expected["log_loss"].get<double>(), 1e-12);
-  EXPECT_LT(result.probabilities.brier.ci95->lo, result.probabilities.brier.value);
-  EXPECT_EQ(result.probabilities.num_pairs, static_cast<std::int64_t>(rows.size()));
+  const results::PairNumbers result = diagnose(rows, 200);
+  EXPECT_NEAR(value(result.probabilities, "ece"), expected["ece"].get<double>(), 1e-12);
+  EXPECT_NEAR(value(result.probabilities, "brier"), expected["brier"].get<double>(), 1e-12);
+  EXPECT_NEAR(value(result.probabilities, "log_loss"), expected["log_loss"].get<double>(), 1e-12);
+  EXPECT_LT(interval(result.probabilities, "brier").lo, value(result.probabilities, "brier"));
+  EXPECT_EQ(value(result.probabilities, "num_pairs"), static_cast<double>(rows.size()));
   ASSERT_EQ(result.bins.size(), expected["bin_counts"].size());
   for (std::size_t k = 0; k < result.bins.size(); ++k) {
-    EXPECT_EQ(result.bins[k].num_pairs, expected["bin_counts"][k].get<std::int64_t>()) << k;
+    EXPECT_EQ(value(result.bins[k], "num_pairs"), expected["bin_counts"][k].get<double>()) << k;
   }
   // Margins from -30 to 35: bins of 2, from [-30, -28) to [34, 36).
-  EXPECT_EQ(result.margins.bin_width, 2.0);
-  EXPECT_EQ(result.margins.first_bin, -15);
-  EXPECT_EQ(result.margins.counts.size(), 33u);
-  EXPECT_EQ(std::accumulate(result.margins.counts.begin(), result.margins.counts.end(), 0),
+  EXPECT_EQ(result.bin_width, 2.0);
+  EXPECT_EQ(result.edges.front(), -30.0);
+  EXPECT_EQ(result.counts.size(), 33u);
+  EXPECT_EQ(std::accumulate(result.counts.begin(), result.counts.end(), 0),
             static_cast<int>(rows.size()));
-  EXPECT_EQ(result.margins.counts.front(), 1);
-  EXPECT_EQ(result.margins.counts.back(), 1);
+  EXPECT_EQ(result.counts.front(), 1);
+  EXPECT_EQ(result.counts.back(), 1);
 }
 
 TEST(PairDiagnostics, LengthCorrelationEqualsScipy) {
@@ -71,10 +71,10 @@ TEST(PairDiagnostics, LengthCorrelationEqualsScipy) {
     row.item.rejected = {text(i + 1)};
     rows.push_back(std::move(row));
   }
-  const LengthCorrelation result = diagnose(rows).length;
-  EXPECT_EQ(result.num_responses, 60);
-  EXPECT_NEAR(*result.spearman, expected["spearman"].get<double>(), 1e-12);
-  EXPECT_NEAR(*result.pearson, expected["pearson"].get<double>(), 1e-12);
+  const results::Metrics result = diagnose(rows).length;
+  EXPECT_EQ(value(result, "num_responses"), 60);
+  EXPECT_NEAR(value(result, "spearman"), expected["spearman"].get<double>(), 1e-12);
+  EXPECT_NEAR(value(result, "pearson"), expected["pearson"].get<double>(), 1e-12);
 }
 
 TEST(PairDiagnostics, LongerTextsAreCounted) {
@@ -84,33 +84,34 @@ TEST(PairDiagnostics, LongerTextsAreCounted) {
   rows[0].item.chosen = {"long text"};           // longer, chosen, preferred
   rows[1].item.chosen = {"long text"};           // longer, chosen, not preferred
   rows[2].item.rejected = {"a very long text"};  // longer, rejected, a tie
-  const PairDiagnostics result = diagnose(rows);
-  EXPECT_DOUBLE_EQ(result.length.longer_chosen, 2.0 / 3);
-  EXPECT_DOUBLE_EQ(result.length.longer_preferred, 1.5 / 3);
-  ASSERT_EQ(result.subsets.size(), 2u);
-  EXPECT_EQ(result.subsets[1].name, "hep-js");
-  EXPECT_DOUBLE_EQ(result.subsets[1].probabilities.log_loss.value, std::log(2.0));
-  EXPECT_DOUBLE_EQ(result.subsets[1].probabilities.ece, 0.0);  // a tie is right by half
+  const results::PairNumbers result = diagnose(rows);
+  EXPECT_DOUBLE_EQ(value(result.length, "longer_chosen"), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(value(result.length, "longer_preferred"), 1.5 / 3);
+  ASSERT_EQ(result.probabilities_of_subsets.size(), 2u);
+  EXPECT_EQ(result.length_of_subsets[1].name, "hep-js");
+  EXPECT_DOUBLE_EQ(value(result.probabilities_of_subsets[1].metrics, "log_loss"), std::log(2.0));
+  EXPECT_DOUBLE_EQ(value(result.probabilities_of_subsets[1].metrics, "ece"),
+                   0.0);  // a tie is right by half
 }
 
 TEST(PairDiagnostics, EveryPairOfARowCounts) {
   const std::vector<ScoredEvalItem> lists = {list_row("Math", "0", "p", {1}, {0, 0, 0})};
-  EXPECT_EQ(diagnose(lists, 0, Benchmark::kRewardBench2).probabilities.num_pairs, 3);
+  EXPECT_EQ(value(diagnose(lists, 0, Benchmark::kRewardBench2).probabilities, "num_pairs"), 3);
   const std::vector<ScoredEvalItem> styles = {style_row("chat", "0", "p", {1, 1, 1}, {0, 0, 1})};
-  const PairProbabilities values = diagnose(styles, 0, Benchmark::kRmBench).probabilities;
-  EXPECT_EQ(values.num_pairs, 9);
-  EXPECT_EQ(values.ties, 3);
+  const results::Metrics values = diagnose(styles, 0, Benchmark::kRmBench).probabilities;
+  EXPECT_EQ(value(values, "num_pairs"), 9);
+  EXPECT_EQ(value(values, "ties"), 3);
 }
 
 TEST(PairDiagnostics, ExtremeScoresStayNumbers) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", -1e308, 1e308),
                                             pair_row("hep-go", "1", "q", 800, 0)};
-  const results::PairNumbers numbers = numbers_of(diagnose(rows));
+  const results::PairNumbers numbers = diagnose(rows);
   EXPECT_TRUE(numbers.probabilities.find("log_loss"));
   EXPECT_EQ(numbers.length.find("longer_chosen")->value, 1.0);  // "good" is longer than "bad"
   const std::vector<ScoredEvalItem> equal = {pair_row("hep-go", "0", "p", 1, 1),
                                              pair_row("hep-go", "1", "q", 1e-320, 0)};
-  EXPECT_EQ(numbers_of(diagnose(equal)).edges, (std::vector<double>{0.0, 1.0}));
+  EXPECT_EQ(diagnose(equal).edges, (std::vector<double>{0.0, 1.0}));
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/rm_bench.h"
+#include "charm/evaluate/row_benchmark.h"
 #include "charm/records/eval_item.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/source_dir.h"
@@ -262,9 +262,10 @@ TEST(RealBenchmarks, WholeRewardBenchAndThreeDomainsOfRmBench) {
     row.score_chosen = {static_cast<double>(row.item.chosen[0].size())};
     row.score_rejected = {static_cast<double>(row.item.rejected[0].size())};
   }
-  const RewardBenchResult result = reward_bench_result(read.rows, {.num_replicates = 20});
-  EXPECT_TRUE(result.incomplete.empty());
-  EXPECT_TRUE(result.overall.has_value());
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, read.rows, {.num_replicates = 20});
+  EXPECT_TRUE(result.incomplete->empty());
+  EXPECT_TRUE(result.overall.find("overall"));
 
   std::vector<fs::path> rm_bench;
   for (const char* name : {"chat", "code", "safety-refuse", "safety-response"}) {

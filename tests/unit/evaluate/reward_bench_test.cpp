@@ -10,6 +10,7 @@
 #include "charm/base/files.h"
 #include "charm/base/random.h"
 #include "charm/evaluate/reward_bench_files.h"
+#include "charm/evaluate/row_benchmark.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
@@ -37,35 +38,37 @@ TEST(RewardBench, EqualsTheBenchmarksOwnCounting) {
   const nlohmann::json json = golden();
   const double tolerance = json["tolerance"];
   const nlohmann::json& expected = json["reward_bench"]["expected"];
-  const RewardBenchResult result =
-      reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.num_replicates = 0});
+  const results::Evaluation result = benchmark_result(
+      Benchmark::kRewardBench, golden_rows(json["reward_bench"]["rows"]), {.num_replicates = 0});
   ASSERT_EQ(result.subsets.size(), expected["subsets"].size());
-  for (const SubsetAccuracy& subset : result.subsets) {
-    EXPECT_NEAR(subset.accuracy.value, expected["subsets"][subset.name].get<double>(), tolerance)
+  for (const results::BenchmarkPart& subset : result.subsets) {
+    EXPECT_NEAR(value(subset.metrics, "accuracy"), expected["subsets"][subset.name].get<double>(),
+                tolerance)
         << subset.name;
   }
   double sum = 0.0;
   ASSERT_EQ(result.sections.size(), 4u);
-  for (const SectionScore& section : result.sections) {
-    EXPECT_NEAR(section.score.value, expected["sections"][section.name].get<double>(), tolerance)
+  for (const results::BenchmarkPart& section : result.sections) {
+    EXPECT_NEAR(value(section.metrics, "score"), expected["sections"][section.name].get<double>(),
+                tolerance)
         << section.name;
     sum += expected["sections"][section.name].get<double>();
   }
-  ASSERT_TRUE(result.overall.has_value());
-  EXPECT_NEAR(result.overall->value, sum / 4, tolerance);
-  EXPECT_EQ(result.ties, json["reward_bench"]["ties"].get<std::int64_t>());
+  EXPECT_NEAR(value(result.overall, "overall"), sum / 4, tolerance);
+  EXPECT_EQ(value(result.overall, "ties"), json["reward_bench"]["ties"].get<double>());
 }
 
 TEST(RewardBench, WeighsOnlyThePresentSubsets) {
   const nlohmann::json json = golden();
   const nlohmann::json& expected = json["reward_bench"]["expected_without_math_prm"];
-  const RewardBenchResult result = reward_bench_result(
-      golden_rows(json["reward_bench"]["rows"], "math-prm"), {.num_replicates = 0});
-  EXPECT_NEAR(result.sections[3].score.value, expected["sections"]["Reasoning"].get<double>(),
-              1e-12);
-  EXPECT_THAT(result.incomplete,
-              testing::Contains(testing::AllOf(testing::Field(&MissingRows::subset, "math-prm"),
-                                               testing::Field(&MissingRows::num_rows, 0))));
+  const results::Evaluation result = benchmark_result(
+      Benchmark::kRewardBench, golden_rows(json["reward_bench"]["rows"], "math-prm"),
+      {.num_replicates = 0});
+  EXPECT_NEAR(value(result.sections[3].metrics, "score"),
+              expected["sections"]["Reasoning"].get<double>(), 1e-12);
+  EXPECT_THAT(*result.incomplete, testing::Contains(testing::AllOf(
+                                      testing::Field(&results::MissingRows::subset, "math-prm"),
+                                      testing::Field(&results::MissingRows::num_rows, 0))));
 }
 
 TEST(RewardBench, WeightsAreThoseOfTheBenchmark) {
@@ -82,27 +85,30 @@ TEST(RewardBench, WeightsAreThoseOfTheBenchmark) {
 TEST(RewardBench, TieIsWrongAndCounted) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "0", "p", 1.0, 1.0),
                                             pair_row("hep-cpp", "1", "q", 2.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
-  EXPECT_EQ(result.subsets[0].accuracy.value, 0.5);
-  EXPECT_EQ(result.subsets[0].num_correct, 1);
-  EXPECT_EQ(result.ties, 1);
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0});
+  EXPECT_EQ(value(result.subsets[0].metrics, "accuracy"), 0.5);
+  EXPECT_EQ(value(result.subsets[0].metrics, "num_correct"), 1);
+  EXPECT_EQ(value(result.overall, "ties"), 1);
 }
 
 TEST(RewardBench, MathCountsAs984) {
   // Reasoning = (984 * 1 + 164 * 0) / (984 + 164).
   const std::vector<ScoredEvalItem> rows = {pair_row("math-prm", "0", "p", 2.0, 1.0),
                                             pair_row("hep-go", "1", "q", 0.0, 1.0)};
-  EXPECT_NEAR(reward_bench_result(rows, {.num_replicates = 0}).sections[0].score.value,
+  EXPECT_NEAR(value(benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0})
+                        .sections[0]
+                        .metrics,
+                    "score"),
               984.0 / 1148.0, 1e-15);
 }
 
 TEST(RewardBench, OverallIsAbsentWhileASectionIsMissing) {
   const std::vector<ScoredEvalItem> rows = {pair_row("alpacaeval-easy", "0", "p", 2.0, 1.0),
                                             pair_row("donotanswer", "0", "q", 0.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
-  EXPECT_FALSE(result.overall.has_value());
-  EXPECT_EQ(result.overall_partial.value, 0.5);
-  const nlohmann::ordered_json json = file_of(result);
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0});
+  const nlohmann::ordered_json json = results::numbers_json(result);
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["overall_partial"], 0.5);
 }
@@ -130,14 +136,15 @@ TEST(RewardBench, IntervalsCover) {
             pair_row(name, std::to_string(i), name + std::to_string(i / 2), margin, 0.0));
       }
     }
-    const RewardBenchResult result = reward_bench_result(
-        rows, {.num_replicates = 400, .seed = static_cast<std::uint64_t>(world)});
+    const results::Evaluation result =
+        benchmark_result(Benchmark::kRewardBench, rows,
+                         {.num_replicates = 400, .seed = static_cast<std::uint64_t>(world)});
     const double truth = (0.9 + 0.6 + 0.75 + 0.5) / 4;
-    covered += result.overall->ci95->lo <= truth && truth <= result.overall->ci95->hi;
+    const results::Interval ci95 = interval(result.overall, "overall");
+    covered += ci95.lo <= truth && truth <= ci95.hi;
     for (std::size_t s = 0; s < subsets.size(); ++s) {
-      const Estimate& estimate = result.subsets[s].accuracy;
-      subset_covered +=
-          estimate.ci95->lo <= subsets[s].second && subsets[s].second <= estimate.ci95->hi;
+      const results::Interval own = interval(result.subsets[s].metrics, "accuracy");
+      subset_covered += own.lo <= subsets[s].second && subsets[s].second <= own.hi;
     }
   }
   EXPECT_NEAR(covered, kWorlds * 0.95, kWorlds * 0.03);
@@ -150,43 +157,50 @@ TEST(RewardBench, AllRightIsNotCertain) {
     rows.push_back(pair_row("hep-go", std::to_string(i), std::to_string(i), 1.0, 0.0));
     rows.push_back(pair_row("hep-js", std::to_string(i), std::to_string(i), i % 2, 0.5));
   }
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 100, .seed = 1});
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 100, .seed = 1});
   // Wilson's interval of 20 of 20: 20 / (20 + 1.96^2).
-  EXPECT_NEAR(result.subsets[0].accuracy.ci95->lo, 20.0 / (20.0 + 1.959964 * 1.959964), 1e-6);
-  EXPECT_EQ(result.subsets[0].accuracy.ci95->hi, 1.0);
-  EXPECT_LT(result.subsets[1].accuracy.ci95->hi, 1.0);
-  EXPECT_FALSE(reward_bench_result(rows, {.num_replicates = 0}).subsets[0].accuracy.ci95);
+  EXPECT_NEAR(interval(result.subsets[0].metrics, "accuracy").lo,
+              20.0 / (20.0 + 1.959964 * 1.959964), 1e-6);
+  EXPECT_EQ(interval(result.subsets[0].metrics, "accuracy").hi, 1.0);
+  EXPECT_LT(interval(result.subsets[1].metrics, "accuracy").hi, 1.0);
+  const results::Evaluation plain =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0});
+  EXPECT_FALSE(plain.subsets[0].metrics.find("accuracy")->ci95);
 }
 
 TEST(RewardBench, ASectionOfTwoRowsIsNotCertain) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", 1.0, 0.0),
                                             pair_row("hep-js", "1", "q", 1.0, 0.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 100, .seed = 1});
-  EXPECT_EQ(result.sections[0].score.value, 1.0);
-  EXPECT_LT(result.sections[0].score.ci95->lo, 0.5);
-  EXPECT_LT(result.overall_partial.ci95->lo, 0.5);
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 100, .seed = 1});
+  EXPECT_EQ(value(result.sections[0].metrics, "score"), 1.0);
+  EXPECT_LT(interval(result.sections[0].metrics, "score").lo, 0.5);
+  EXPECT_LT(interval(result.overall, "overall_partial").lo, 0.5);
 }
 
 TEST(RewardBench, SaysHowManyRowsAreMissing) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", 1.0, 0.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
-  EXPECT_EQ(file_of(result)["num_missing_rows"], 2984);
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0});
+  EXPECT_EQ(results::numbers_json(result)["num_missing_rows"], 2984);
   EXPECT_THAT(result_text(result), testing::HasSubstr("2984 rows are missing"));
 }
 
 TEST(RewardBench, UnknownSubsetCountsInNoSection) {
   const std::vector<ScoredEvalItem> rows = {pair_row("my-own", "0", "p", 0.0, 1.0),
                                             pair_row("donotanswer", "0", "q", 2.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0});
   ASSERT_EQ(result.sections.size(), 1u);
-  EXPECT_EQ(result.sections[0].score.value, 1.0);
-  EXPECT_EQ(file_of(result)["subsets"]["my-own"]["accuracy"], 0.0);
+  EXPECT_EQ(value(result.sections[0].metrics, "score"), 1.0);
+  EXPECT_EQ(results::numbers_json(result)["subsets"]["my-own"]["accuracy"], 0.0);
 }
 
 TEST(RewardBench, UnknownSubsetIsNamedWithTheNearestOne) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-pyton", "0", "p", 0.0, 1.0),
                                             pair_row("donotanswer", "0", "q", 2.0, 1.0)};
-  EXPECT_THAT(reward_bench_result(rows, {.num_replicates = 0}).warnings,
+  EXPECT_THAT(*benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0}).warnings,
               testing::ElementsAre(testing::AllOf(testing::HasSubstr("'hep-pyton'"),
                                                   testing::HasSubstr("hep-python"))));
 }
@@ -205,43 +219,46 @@ std::vector<ScoredEvalItem> rows_with_prior_sets(const nlohmann::json& json) {
 
 TEST(RewardBench, PriorSetsCountHalfAsOnTheLeaderboard) {
   const nlohmann::json json = golden();
-  const RewardBenchResult result =
-      reward_bench_result(rows_with_prior_sets(json), {.num_replicates = 30, .seed = 1});
+  const results::Evaluation result = benchmark_result(
+      Benchmark::kRewardBench, rows_with_prior_sets(json), {.num_replicates = 30, .seed = 1});
   ASSERT_EQ(result.sections.size(), 5u);
   EXPECT_EQ(result.sections[4].name, "Prior Sets");
-  EXPECT_NEAR(result.sections[4].score.value,
+  EXPECT_NEAR(value(result.sections[4].metrics, "score"),
               json["reward_bench"]["expected_prior_sets"].get<double>(), 1e-12);
-  ASSERT_TRUE(result.overall_with_prior_sets.has_value());
-  EXPECT_NEAR(result.overall_with_prior_sets->value,
+  EXPECT_NEAR(value(result.overall, "overall_with_prior_sets"),
               json["reward_bench"]["expected_with_prior_sets"].get<double>(), 1e-12);
-  EXPECT_LT(result.overall_with_prior_sets->ci95->lo, result.overall_with_prior_sets->ci95->hi);
+  const results::Interval ci95 = interval(result.overall, "overall_with_prior_sets");
+  EXPECT_LT(ci95.lo, ci95.hi);
   // The overall of the four sections is what it is without them.
-  const RewardBenchResult without =
-      reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.num_replicates = 0});
-  EXPECT_EQ(result.overall->value, without.overall->value);
-  EXPECT_FALSE(without.overall_with_prior_sets_partial.has_value());
-  EXPECT_EQ(file_of(result)["sections"]["Prior Sets"]["weight"], 0.5);
+  const results::Evaluation without = benchmark_result(
+      Benchmark::kRewardBench, golden_rows(json["reward_bench"]["rows"]), {.num_replicates = 0});
+  EXPECT_EQ(value(result.overall, "overall"), value(without.overall, "overall"));
+  EXPECT_FALSE(without.overall.find("overall_with_prior_sets_partial"));
+  EXPECT_EQ(results::numbers_json(result)["sections"]["Prior Sets"]["weight"], 0.5);
 }
 
 TEST(RewardBench, MissingPriorSetsLeaveAPartialValueAlone) {
   const std::vector<ScoredEvalItem> rows = {pair_row("shp", "0", "p", 2.0, 1.0),
                                             pair_row("anthropic_harmless", "0", "q", 0.0, 1.0),
                                             pair_row("donotanswer", "0", "r", 0.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
-  EXPECT_FALSE(result.overall_with_prior_sets.has_value());
-  EXPECT_NEAR(result.overall_with_prior_sets_partial->value, 0.5 / 1.5, 1e-15);
-  EXPECT_THAT(result.missing_prior_sets,
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0});
+  EXPECT_FALSE(result.overall.find("overall_with_prior_sets"));
+  EXPECT_NEAR(value(result.overall, "overall_with_prior_sets_partial"), 0.5 / 1.5, 1e-15);
+  EXPECT_THAT(*result.sections.back().missing,
               testing::ElementsAre("anthropic_helpful", "anthropic_hhh", "summarize"));
-  EXPECT_THAT(result.warnings, testing::IsEmpty());  // anthropic_harmless is known, and not counted
-  EXPECT_EQ(file_of(result)["subsets"]["anthropic_harmless"]["section"], nullptr);
+  EXPECT_THAT(*result.warnings,
+              testing::IsEmpty());  // anthropic_harmless is known, and not counted
+  EXPECT_EQ(results::numbers_json(result)["subsets"]["anthropic_harmless"]["section"], nullptr);
 }
 
 TEST(RewardBench, PriorSetsAloneAreAnAnswer) {
   const std::vector<ScoredEvalItem> rows = {pair_row("shp", "0", "p", 2.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 5});
-  EXPECT_TRUE(file_of(result)["overall_partial"].is_null());
-  EXPECT_EQ(result.overall_with_prior_sets_partial->value, 1.0);
-  EXPECT_THAT(result.incomplete, testing::IsEmpty());
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 5});
+  EXPECT_TRUE(results::numbers_json(result)["overall_partial"].is_null());
+  EXPECT_EQ(value(result.overall, "overall_with_prior_sets_partial"), 1.0);
+  EXPECT_THAT(*result.incomplete, testing::IsEmpty());
 }
 
 TEST(RewardBench, PriorSetsAreToldByName) {
@@ -254,23 +271,25 @@ TEST(RewardBench, PriorSetsAreToldByName) {
 TEST(RewardBench, RowsOfAnotherBenchmarkAreRefused) {
   const std::vector<ScoredEvalItem> rows = {pair_row("Factuality", "0", "p", 0.0, 1.0)};
   EXPECT_ERROR(kInput, "belongs to a subset of RewardBench version 1",
-               reward_bench_result(rows, {.num_replicates = 0}));
+               benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0}));
 }
 
 TEST(RewardBench, IntervalsHoldTheValueAndRepeatForASeed) {
   const std::vector<ScoredEvalItem> rows = golden_rows(golden()["reward_bench"]["rows"]);
-  const RewardBenchResult a = reward_bench_result(rows, {.num_replicates = 1000, .seed = 5});
-  const RewardBenchResult b = reward_bench_result(rows, {.num_replicates = 1000, .seed = 5});
-  EXPECT_LT(a.overall->ci95->lo, a.overall->value);
-  EXPECT_GT(a.overall->ci95->hi, a.overall->value);
-  EXPECT_EQ(file_of(a), file_of(b));
+  const results::Evaluation a =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 1000, .seed = 5});
+  const results::Evaluation b =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 1000, .seed = 5});
+  EXPECT_LT(interval(a.overall, "overall").lo, value(a.overall, "overall"));
+  EXPECT_GT(interval(a.overall, "overall").hi, value(a.overall, "overall"));
+  EXPECT_EQ(results::numbers_json(a), results::numbers_json(b));
 }
 
 TEST(RewardBenchFiles, HoldSubsetsAndScores) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 1.0),
                                             pair_row("donotanswer", "x1", "q", 2.0, 1.0)};
-  const nlohmann::json accuracies =
-      reward_bench_accuracies(reward_bench_result(rows, {.num_replicates = 0}), {.name = "my-rm"});
+  const nlohmann::json accuracies = reward_bench_accuracies(
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0}), {.name = "my-rm"});
   EXPECT_EQ(accuracies,
             nlohmann::json::parse(R"({"hep-cpp": 0.0, "donotanswer": 1.0, "model": "my-rm",
                                                   "model_type": "Seq. Classifier", "chat_template": "tokenizer"})"));
@@ -283,7 +302,8 @@ TEST(RewardBenchFiles, HoldSubsetsAndScores) {
 TEST(RewardBenchFiles, PriorSetsHaveFilesOfTheirOwn) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 0.0),
                                             pair_row("shp", "8", "q", 0.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
+  const results::Evaluation result =
+      benchmark_result(Benchmark::kRewardBench, rows, {.num_replicates = 0});
   const RewardBenchModel model{.name = "org/rm", .chat_template = "tulu"};
   EXPECT_FALSE(reward_bench_accuracies(result, model).contains("shp"));
   const nlohmann::json prior = reward_bench_accuracies(result, model, /*prior_sets=*/true);

@@ -11,6 +11,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
+#include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
 namespace {
@@ -37,43 +38,48 @@ double sigmoid(double z) { return 1.0 / (1.0 + std::exp(-z)); }
 TEST(VotesBenchmark, MeasuresByHand) {
   const std::vector<ScoredVote> votes = {vote("p", 1.0, 2, 1), vote("p", 0.0, 3, 1),
                                          vote("q", 0.5, 0, 1)};
-  const VotesResult raw = votes_result(votes, {}, {.num_replicates = 50});
-  EXPECT_EQ(raw.num_votes, 3);
-  EXPECT_EQ(raw.num_decided, 2);
-  EXPECT_EQ(raw.num_prompts, 2);
-  EXPECT_FALSE(raw.with_offsets);
-  EXPECT_DOUBLE_EQ(raw.without_offsets.accuracy.value, 0.5);
+  const results::Evaluation raw = votes_result(votes, {}, {.num_replicates = 50});
+  EXPECT_EQ(value(raw.overall, "num_votes"), 3);
+  EXPECT_EQ(value(raw.overall, "num_decided"), 2);
+  EXPECT_EQ(value(raw.overall, "num_prompts"), 2);
+  EXPECT_EQ(raw.predictions.size(), 1u);
+  EXPECT_DOUBLE_EQ(value(raw.predictions[0].metrics, "accuracy"), 0.5);
   const double p1 = sigmoid(1), p2 = sigmoid(2), p3 = sigmoid(-1);
-  EXPECT_NEAR(raw.without_offsets.log_loss.value,
+  EXPECT_NEAR(value(raw.predictions[0].metrics, "log_loss"),
               -(std::log(p1) + std::log(1 - p2) + 0.5 * std::log(p3) + 0.5 * std::log(1 - p3)) / 3,
               1e-12);
-  EXPECT_NEAR(raw.without_offsets.brier.value,
+  EXPECT_NEAR(value(raw.predictions[0].metrics, "brier"),
               ((p1 - 1) * (p1 - 1) + p2 * p2 + (p3 - 0.5) * (p3 - 0.5)) / 3, 1e-12);
   // Confidences 0.73 (right) and 0.88 (wrong) in bins of their own.
-  EXPECT_NEAR(raw.without_offsets.ece.value, ((1 - p1) + p2) / 2, 1e-12);
-  EXPECT_TRUE(raw.without_offsets.accuracy.ci95);
+  EXPECT_NEAR(value(raw.predictions[0].metrics, "ece"), ((1 - p1) + p2) / 2, 1e-12);
+  EXPECT_TRUE(raw.predictions[0].metrics.find("accuracy")->ci95);
+  EXPECT_FALSE(raw.predictions[0].metrics.find("ece")->ci95);
 
-  const VotesResult shifted = votes_result(votes, calibration(-1.5, 2.0), {.num_replicates = 0});
-  EXPECT_EQ(shifted.temperature, 2.0);
+  const results::Evaluation shifted =
+      votes_result(votes, calibration(-1.5, 2.0), {.num_replicates = 0});
+  EXPECT_EQ(value(shifted.overall, "temperature"), 2.0);
   const double q1 = sigmoid(-0.25), q2 = sigmoid(0.25), q3 = sigmoid(-1.25);
-  EXPECT_NEAR(shifted.with_offsets->log_loss.value,
+  EXPECT_NEAR(value(shifted.predictions[1].metrics, "log_loss"),
               -(std::log(q1) + std::log(1 - q2) + 0.5 * std::log(q3) + 0.5 * std::log(1 - q3)) / 3,
               1e-12);
   EXPECT_NEAR(
-      shifted.without_offsets.brier.value,
+      value(shifted.predictions[0].metrics, "brier"),
       (std::pow(sigmoid(0.5) - 1, 2) + std::pow(sigmoid(1), 2) + std::pow(sigmoid(-0.5) - 0.5, 2)) /
           3,
       1e-12);
-  EXPECT_NEAR(shifted.difference->brier.value,
-              shifted.with_offsets->brier.value - shifted.without_offsets.brier.value, 1e-12);
+  EXPECT_NEAR(value(shifted.predictions[2].metrics, "brier"),
+              value(shifted.predictions[1].metrics, "brier") -
+                  value(shifted.predictions[0].metrics, "brier"),
+              1e-12);
 }
 
 TEST(VotesBenchmark, DropsPoliciesWithoutAnOffset) {
   std::vector<ScoredVote> votes = {vote("p", 1.0, 2, 1), vote("q", 1.0, 2, 1)};
   votes[1].vote.model_b = "z";
-  const VotesResult result = votes_result(votes, calibration(0.0, 1.0), {.num_replicates = 0});
-  EXPECT_EQ(result.num_votes, 1);
-  EXPECT_EQ(result.num_without_offset, 1);
+  const results::Evaluation result =
+      votes_result(votes, calibration(0.0, 1.0), {.num_replicates = 0});
+  EXPECT_EQ(value(result.overall, "num_votes"), 1);
+  EXPECT_EQ(value(result.overall, "num_without_offset"), 1);
   votes.erase(votes.begin());
   EXPECT_ERROR(kInput, "no decided votes",
                votes_result(votes, calibration(0.0, 1.0), {.num_replicates = 0}));

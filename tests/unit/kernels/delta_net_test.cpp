@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/kernels/elementwise.h"
+#include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
 #include "tests/unit/kernels/reference.h"
 

@@ -1,5 +1,3 @@
-#include "charm/kernels/elementwise.h"
-
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
+#include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
@@ -48,6 +47,23 @@ TEST(Elementwise, EqualsThePlainFormulaInBothTypesAtAnyLength) {
       ASSERT_EQ(product[i], x[i] * 1.7F);
       ASSERT_EQ(sum16[i].bits, rounded(wide(x16[i]) + wide(y16[i])).bits);
       ASSERT_EQ(product16[i].bits, rounded(wide(x16[i]) * 1.7F).bits);
+    }
+  }
+}
+
+TEST(Elementwise, GeluIsTheExactOne) {
+  for (const std::size_t count : {std::size_t{1}, std::size_t{17}, std::size_t{40'003}}) {
+    const auto exact = [](float x) { return x / 2.0 * (1.0 + std::erf(x * std::sqrt(0.5))); };
+    const std::vector<float> x = random_values(count, 4);
+    std::vector<float> values = x;
+    const std::vector<BFloat16> x16 = rounded(x);
+    std::vector<BFloat16> values16 = x16;
+    gelu(values.data(), static_cast<std::int64_t>(count));
+    gelu(values16.data(), static_cast<std::int64_t>(count));
+    for (std::size_t i = 0; i < count; ++i) {
+      ASSERT_NEAR(values[i], exact(x[i]), 1e-6 * (1.0 + std::abs(x[i])));
+      const double of_16 = exact(wide(x16[i]));
+      ASSERT_NEAR(wide(values16[i]), of_16, 0.004 * std::abs(of_16) + 1e-6);
     }
   }
 }

@@ -1,5 +1,3 @@
-#include "charm/kernels/expert_rows.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,3 @@
-#include "charm/kernels/weight_gradient.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -119,6 +121,30 @@ TEST_F(RunnerTest, AStepThatReusesItsOutputsKeepsThemAndIsNotFinishedUntilItEnds
   fail_.clear();
   EXPECT_THAT(run(), ElementsAre("first", "second"));
   EXPECT_EQ(read_file(dir_ / "run/end"), "2+first+second");
+}
+
+TEST_F(RunnerTest, ResultsThatTheRecipeNoLongerHasStayAndAreListed) {
+  const fs::path list = dir_ / "run/steps/earlier.json";
+  // A step for each policy, and one with a file for each.
+  plan_[0].outputs.push_back(dir_ / "run/scores-b");
+  plan_[0].run = [this](const StepContext&) {
+    for (const fs::path& output : plan_[0].outputs) write_file(output, "s");
+  };
+  run();
+  EXPECT_FALSE(fs::exists(list));
+  const std::vector<Step> whole = plan_;
+  plan_.pop_back();
+  plan_[0].outputs.pop_back();
+  plan_[0].settings[0].values = {"without b"};
+  run();
+  const auto listed = [&] { return nlohmann::json::parse(read_file(list))["outputs"]; };
+  EXPECT_EQ(listed(), nlohmann::json({"end", "scores-b"}));
+  EXPECT_TRUE(fs::exists(dir_ / "run/scores-b"));
+  run();
+  EXPECT_EQ(listed(), nlohmann::json({"end", "scores-b"})) << "also when no step runs";
+  plan_ = whole;
+  run();
+  EXPECT_EQ(listed(), nlohmann::json::array());
 }
 
 TEST_F(RunnerTest, FreshRunsEverything) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "charm/base/error.h"
+#include "charm/report/report_stage.h"
+#include "charm/report/sections.h"
 #include "charm/results/fields.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/report/made_up_run.h"
@@ -47,6 +49,21 @@ TEST_F(ReadRun, TakesEveryKindOfFile) {
   ASSERT_EQ(run.manifests.size(), 1u);
   EXPECT_EQ(run.manifests[0].path, "models/rm/duo/manifest.json");
   EXPECT_EQ(run.ratings.at("solid"), 1250);
+}
+
+TEST_F(ReadRun, WhatAnEarlierFormOfTheRecipeLeftIsNamedAndNotShown) {
+  write_made_up_run(folder_);
+  write_file(folder_ / kEarlierResults,
+             R"({"outputs": ["mismatch/rm-duo.json", "scores/rm/plain.parquet",
+                 "models/rm/duo", "eval/rm/rm-bench.json"]})");
+  const RunData run = read_run(folder_);
+  EXPECT_EQ(run.mismatches.size(), 1u);
+  EXPECT_EQ(run.scores_of("rm")->policies.size(), 2u);
+  EXPECT_TRUE(run.trainings.empty());
+  EXPECT_EQ(run.evaluations.size(), 3u);
+  EXPECT_THAT(provenance_section(run).html,
+              testing::HasSubstr("Left by an earlier form of the recipe, and not shown here: "
+                                 "eval/rm/rm-bench.json, "));
 }
 
 TEST_F(ReadRun, ResultsOfCommandsRunOneByOneAreTakenByTheirContent) {

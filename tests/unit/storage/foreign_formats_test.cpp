@@ -107,6 +107,39 @@ TEST(ForeignFormats, ObjectsThatHoldTheRowsAreNoRows) {
       << "a column of this name";
 }
 
+TEST(ForeignFormats, RowsOfPublishedLayoutsWithoutPromptAndResponseAreToldWhatToWrite) {
+  const TempFolder folder;
+  const auto refused = [&](const std::string& row, const std::string& advice) {
+    EXPECT_ERROR(kInput, advice, read_responses(folder.file("a.jsonl", row + "\n"), {}));
+  };
+  // OpenAI and vLLM run-batch; Anthropic; lm-evaluation-harness 0.4; FastChat; OASST; Gemini;
+  // OpenAI's preference fine-tuning; UltraFeedback; Nectar; verl; distilabel; inspect_ai.
+  refused(R"({"id": "b", "custom_id": "1", "response": {"status_code": 200, "body": {}}})",
+          "column 'response' holds no response; they are results of a batch API: join them with");
+  refused(R"({"custom_id": "1", "result": {"type": "succeeded", "message": {}}})",
+          "result.message.content as response");
+  refused(R"({"doc_id": 0, "doc": {}, "arguments": {}, "resps": [["a"]], "filter": "none"})",
+          "resps[0][0] as response");
+  refused(R"({"question_id": 81, "answer_id": "a", "choices": [{"turns": ["a"]}]})",
+          "join them with the questions on question_id");
+  refused(R"({"question_id": 1, "text": "a", "answer_id": "a", "metadata": {}})",
+          "they are answers to questions of another file");
+  refused(R"({"message_id": "a", "parent_id": "b", "text": "c", "role": "assistant"})",
+          "each is one message of a tree");
+  refused(R"({"contents": [{"role": "model", "parts": [{"text": "a"}]}]})",
+          "role (model: assistant)");
+  refused(R"({"input": {}, "preferred_output": [], "non_preferred_output": []})",
+          "preferred_output as chosen");
+  refused(R"({"instruction": "a", "completions": [{"model": "m", "response": "b"}]})",
+          "completions of several policies: write a row for each");
+  refused(R"({"prompt": "a", "answers": [{"answer": "b", "model": "m"}]})",
+          "if each holds several answers");
+  refused(R"({"prompt": "a", "responses": ["b", "c"]})", "numbered in a column 'sample'");
+  refused(R"({"instruction": "a", "generations": ["b", "c"]})", "numbered in a column 'sample'");
+  refused(R"({"version": 2, "eval": {}, "samples": [{"id": 1, "messages": []}]})",
+          "holds its rows in the member 'samples' of one object");
+}
+
 TEST(ForeignFormats, TextsThatAreNoJsonLinesSayWhatTheyAre) {
   const TempFolder folder;
   const auto read = [&](const std::string& text) {

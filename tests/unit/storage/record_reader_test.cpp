@@ -38,6 +38,21 @@ std::vector<Score> scores(std::string_view lines, const ReadOptions& options = {
 
 const Conversation kHi = {{"user", "Hi"}};
 
+// LMSYS-Chat-1M and WildChat name the messages in the singular; WildChat's have members of its own.
+TEST(RecordReader, AConversationIsAListOfMessages) {
+  const TempFolder folder;
+  const auto read = [&](const std::string& row) {
+    return read_responses(folder.file("a.jsonl", row + "\n"), {}).at(0);
+  };
+  const Response lmsys = read(
+      R"({"conversation": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})");
+  EXPECT_EQ(lmsys.prompt.back().content, "a");
+  EXPECT_EQ(lmsys.response, "b");
+  const Response same = read(
+      R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})");
+  EXPECT_EQ(lmsys.prompt_id, same.prompt_id);
+}
+
 TEST(ReadResponses, AcceptsAllFormats) {
   for (
       const char* line : {

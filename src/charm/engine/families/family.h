@@ -17,7 +17,8 @@ struct DecoderConfig;
 struct Family {
   std::string_view model_type;           ///< config.json's model_type
   std::string_view sequence_classifier;  ///< architectures[0] of a reward model
-  std::string_view causal_lm;            ///< architectures[0] of a model without a reward head
+  std::string_view causal_lm;            ///< architectures[0] of a model without a reward head;
+                                         ///< empty: an encoder, which has none
   /// Reads the family-specific settings and rejects, by name, settings the family does not have.
   void (*read_config)(const ConfigReader& reader, DecoderConfig& config);
   const WeightNames* names;
@@ -85,6 +86,10 @@ extern const Family kPhi3;
 
 /// InternLM2: Llama under other names, q, k and v fused. Its own modeling_internlm2.py.
 extern const Family kInternLm2;
+
+/// DeBERTa-v2 and v3: a bidirectional encoder with disentangled attention. transformers 5.17,
+/// models/deberta_v2.
+extern const Family kDebertaV2;
 
 /// Every supported family.
 std::span<const Family* const> all_families();

@@ -4,15 +4,16 @@
 namespace charm::engine {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama,   &kMistral,  &kQwen2,  &kQwen3, &kGemma,
-                                       &kGemma2,  &kGemma3,   &kGemma4, &kOlmo2, &kOlmo3,
-                                       &kMixtral, &kQwen3Moe, &kQwen35, &kPhi3,  &kInternLm2};
+constexpr const Family* kFamilies[] = {
+    &kLlama, &kMistral, &kQwen2,   &kQwen3,    &kGemma,  &kGemma2, &kGemma3,    &kGemma4,
+    &kOlmo2, &kOlmo3,   &kMixtral, &kQwen3Moe, &kQwen35, &kPhi3,   &kInternLm2, &kDebertaV2};
 
 }  // namespace
 
 std::span<const Family* const> all_families() { return kFamilies; }
 
 const Family* find_family(std::string_view architecture) {
+  if (architecture.empty()) return nullptr;
   for (const Family* family : kFamilies) {
     if (architecture == family->sequence_classifier || architecture == family->causal_lm)
       return family;
