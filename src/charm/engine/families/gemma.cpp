@@ -16,7 +16,7 @@ void read_gemma1(const ConfigReader& reader, DecoderConfig& config) {
   // transformers 5.17 and 4.38 read hidden_act: early configs say gelu (exact), with which the
   // models were trained. The versions between read hidden_activation.
   const Activation newer = config.activation;
-  config.activation = read_activation(reader, "hidden_act", "gelu_pytorch_tanh");
+  config.activation = read_gate(reader, "hidden_act", "gelu_pytorch_tanh");
   if (reader.present("hidden_activation") && newer != config.activation) {
     reader.fail("hidden_activation",
                 fmt::format("hidden_act is \"{}\", and versions of transformers differ in which of "

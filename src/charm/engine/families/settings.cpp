@@ -78,8 +78,7 @@ void require_settings(const ConfigReader& reader, std::initializer_list<std::str
   }
 }
 
-Activation read_activation(const ConfigReader& reader, std::string_view key,
-                           std::string_view usual) {
+Activation read_gate(const ConfigReader& reader, std::string_view key, std::string_view usual) {
   const std::string name = reader.text_or(key, usual);
   std::vector<std::string_view> known;
   for (const NamedActivation& entry : kActivations) {
@@ -91,7 +90,7 @@ Activation read_activation(const ConfigReader& reader, std::string_view key,
 }
 
 Activation read_hidden_act(const ConfigReader& reader) {
-  return read_activation(reader, "hidden_act", "silu");
+  return read_gate(reader, "hidden_act", "silu");
 }
 
 std::int64_t read_window(const ConfigReader& reader, std::int64_t fallback) {
@@ -142,7 +141,7 @@ ExpertConfig read_experts(const ConfigReader& reader, std::string_view count_key
 }
 
 void read_gemma(const ConfigReader& reader, DecoderConfig& config) {
-  config.activation = read_activation(reader, "hidden_activation", "gelu_pytorch_tanh");
+  config.activation = read_gate(reader, "hidden_activation", "gelu_pytorch_tanh");
   config.norms_add_one = true;
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
   config.attention_scale = 1.0 / std::sqrt(reader.positive_or("query_pre_attn_scalar", 256.0));

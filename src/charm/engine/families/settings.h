@@ -25,8 +25,7 @@ void require_settings(const ConfigReader& reader, std::initializer_list<std::str
 
 /// The activation of the gated MLP under `key`, by transformers' names (ACT2FN); `usual` where it
 /// is absent. Fails for those without a kernel.
-Activation read_activation(const ConfigReader& reader, std::string_view key,
-                           std::string_view usual);
+Activation read_gate(const ConfigReader& reader, std::string_view key, std::string_view usual);
 
 /// The same, under `hidden_act` and usually silu.
 Activation read_hidden_act(const ConfigReader& reader);
