@@ -54,7 +54,7 @@ TEST_F(ReadRun, TakesEveryKindOfFile) {
 TEST_F(ReadRun, WhatAnEarlierFormOfTheRecipeLeftIsNamedAndNotShown) {
   write_made_up_run(folder_);
   write_file(folder_ / kEarlierResults,
-             R"({"outputs": ["mismatch/rm-duo.json", "scores/rm/plain.parquet",
+             R"({"outputs": ["mismatch/rm-duo.json", "scores/rm/policy2.parquet",
                  "models/rm/duo", "eval/rm/rm-bench.json"]})");
   const RunData run = read_run(folder_);
   EXPECT_EQ(run.mismatches.size(), 1u);
