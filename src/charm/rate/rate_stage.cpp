@@ -191,6 +191,7 @@ void add_counts(storage::BattleCounts& total, const storage::BattleCounts& count
   total.num_named += counts.num_named;
   total.num_duplicates += counts.num_duplicates;
   total.num_unjudged += counts.num_unjudged;
+  total.num_unnamed += counts.num_unnamed;
   total.num_battles += counts.num_battles;
 }
 
@@ -264,6 +265,12 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
     report_rows(path, counts);
     add_counts(total, counts);
     manifest.input(path, counts.num_battles);
+  }
+  if (!options.baseline.empty() && total.num_unnamed == 0) {
+    throw Error(ErrorKind::kUsage,
+                "--baseline {}: no row is a judgment of arena-hard that names no baseline; leave "
+                "the option out",
+                options.baseline);
   }
   require_battles(total);
   Votes votes = collector.take();

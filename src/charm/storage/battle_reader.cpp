@@ -242,6 +242,7 @@ BattleCounts for_each_battle(const std::filesystem::path& path, const ReadOption
       if (is_present(row, "games") && !is_present(row, "model_a")) {
         battles = verdicts_of(row, options);
         counts.num_unjudged += battles.empty() ? 1 : 0;
+        counts.num_unnamed += is_present(row, "baseline") ? 0 : 1;
       } else {
         battles.push_back(battle_of(row, options.with_styles));
       }

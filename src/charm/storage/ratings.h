@@ -79,6 +79,7 @@ struct BattleCounts {
   std::int64_t num_named = 0;       ///< left out: `anony` is false
   std::int64_t num_duplicates = 0;  ///< left out: `dedup_tag` is not sampled
   std::int64_t num_unjudged = 0;    ///< left out: arena-hard's judge gave no verdict
+  std::int64_t num_unnamed = 0;     ///< judgments that name no baseline: it is `options.baseline`
   std::int64_t num_battles = 0;     ///< calls of `body`
 };
 

@@ -105,8 +105,11 @@ double outcome_of(const Json& row) {
   if (winner == "model_a") return 1.0;
   if (winner == "model_b") return 0.0;
   throw Error(ErrorKind::kInput,
-              "winner is {}, expected model_a, model_b, tie, tie (bothbad) or both_bad",
-              place == row.end() ? "missing" : place->dump());
+              "winner is {}, expected model_a, model_b, tie, tie (bothbad) or both_bad{}",
+              place == row.end() ? "missing" : place->dump(),
+              place != row.end() && place->is_number()
+                  ? "; write the name that the number stands for"
+                  : "");
 }
 
 StyleCounts metadata_counts(const Json& metadata, const std::string& side) {

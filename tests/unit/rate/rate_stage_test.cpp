@@ -193,6 +193,25 @@ TEST_F(RateStageTest, BadBattlesAreNamed) {
   expect_error({ab, ba}, ErrorKind::kInput, HasSubstr("styles need conv_metadata"));
 }
 
+TEST_F(RateStageTest, ABaselineThatNoRowNeedsIsRefused) {
+  options_.baseline = "gpt-4-0314";
+  EXPECT_ERROR(kUsage, "--baseline gpt-4-0314: no row is a judgment of arena-hard", rate(options_));
+  const fs::path path = folder_ / "judged.jsonl";
+  write_file(path, R"({"model":"m","baseline":"b","games":[{"score":"A>B"},{"score":"A=B"}]})");
+  options_.battles = {path};
+  EXPECT_ERROR(kUsage, "leave the option out", rate(options_));
+}
+
+TEST_F(RateStageTest, NumbersAreNoWinners) {
+  const fs::path path = folder_ / "codes.jsonl";
+  write_file(path, R"({"model_a":"m","model_b":"b","winner":1})");
+  options_.battles = {path};
+  EXPECT_ERROR(kInput,
+               "winner is 1, expected model_a, model_b, tie, tie (bothbad) or both_bad; write "
+               "the name that the number stands for",
+               rate(options_));
+}
+
 TEST_F(RateStageTest, RareModelsCanBeDropped) {
   options_.battles = {write_battles(
       {{"a", "b", "model_a"}, {"a", "b", "model_b"}, {"b", "a", "tie"}, {"c", "a", "model_b"}})};
