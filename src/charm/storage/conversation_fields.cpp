@@ -291,6 +291,24 @@ std::optional<Conversation> prompt_transcript(std::string_view text) {
   return prompt;
 }
 
+std::optional<Conversation> helpsteer_turns(std::string_view text) {
+  constexpr std::string_view kMark = "\n<extra_id_1>";
+  constexpr std::string_view kNames[] = {"User\n", "Assistant\n"};
+  Conversation prompt;
+  while (true) {
+    const std::size_t end = std::min(text.find(kMark), text.size());
+    const bool is_user = prompt.size() % 2 == 0;
+    prompt.push_back({is_user ? "user" : "assistant", std::string(text.substr(0, end))});
+    if (end == text.size()) break;
+    text.remove_prefix(end + kMark.size());
+    const std::string_view next = kNames[is_user ? 1 : 0];
+    if (!text.starts_with(next)) return std::nullopt;
+    text.remove_prefix(next.size());
+  }
+  if (prompt.size() < 2 || ends_with_assistant(prompt)) return std::nullopt;
+  return prompt;
+}
+
 bool ends_with_assistant(const Conversation& conversation) {
   return !conversation.empty() && conversation.back().role == "assistant";
 }

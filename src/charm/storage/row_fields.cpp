@@ -1,5 +1,6 @@
 #include "charm/storage/row_fields.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -31,6 +32,12 @@ Named find_first(const RowView& row, std::span<const char* const> columns) {
               advice.empty() ? "" : "; ", advice);
 }
 
+std::string_view without_outer_space(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t begin = std::min(text.find_first_not_of(kSpace), text.size());
+  return text.substr(begin, text.find_last_not_of(kSpace) + 1 - begin);
+}
+
 Conversation instruction_prompt(const RowView& row, const Value& instruction) {
   Conversation prompt = conversation_of(row, instruction, "instruction");
   // Alpaca's rows split a prompt into instruction and input; both are needed.
@@ -44,11 +51,12 @@ constexpr std::string_view kTemplateStarts[] = {
     "<|im_start|>", "<|begin_of_text|>", "<|start_header_id|>", "<s>[INST]",
     "[INST]",       "<start_of_turn>",   "<bos><start_of_turn>"};
 
-// A text is one user turn, unless it is hh-rlhf's transcript. The reward model's template would be
-// put around another one.
+// A text is one user turn, unless it has the turns of hh-rlhf or HelpSteer2. The reward model's
+// template would be put around another one.
 Conversation text_prompt(const RowView& row, Conversation prompt) {
   const std::string& text = prompt.front().content;
   if (auto transcript = prompt_transcript(text)) return *std::move(transcript);
+  if (auto turns = helpsteer_turns(text)) return *std::move(turns);
   if (text.starts_with("[\"") && text.ends_with("\"]")) {
     row.warn_once("prompt",
                   "holds texts that are the JSON source of lists of texts, as "
@@ -134,6 +142,25 @@ Message response_message(const RowView& row, const Named& found) {
                 found.column, turns.size());
   }
   return std::move(turns.front());
+}
+
+// Where the sides are whole conversations, they say what was asked.
+void warn_of_another_prompt(const RowView& row, const Conversation& prompt,
+                            const Conversation& chosen) {
+  if (prompt.empty()) return;
+  const auto is_asked = [&](const Message& turn) {
+    return turn.role == "user" &&
+           without_outer_space(turn.content) == without_outer_space(prompt.back().content);
+  };
+  const bool agrees = prompt.size() == 1
+                          ? std::ranges::any_of(chosen, is_asked)
+                          : prompt.size() <= chosen.size() &&
+                                std::equal(prompt.begin(), prompt.end(), chosen.begin());
+  if (agrees) return;
+  row.warn_once(row.has("prompt")        ? "prompt"
+                : row.has("instruction") ? "instruction"
+                                         : "conversations",
+                "differs from the conversations in 'chosen' and 'rejected' of a row; those count");
 }
 
 Conversation side_of(const RowView& row, std::string_view column, const Conversation& prompt) {
@@ -226,6 +253,7 @@ PairSides pair_fields(const RowView& row) {
       prompt = conversation_of(row, turns, "conversations");
   }
   PairSides sides{side_of(row, "chosen", prompt), side_of(row, "rejected", prompt), {}};
+  warn_of_another_prompt(row, prompt, sides.chosen);
   add_context(row, sides.chosen);
   add_context(row, sides.rejected);
   sides.prompt = common_prompt(sides.chosen, sides.rejected);

@@ -80,6 +80,10 @@ bool is_transcript(std::string_view text);
 /// begins; empty for any other text.
 std::optional<Conversation> prompt_transcript(std::string_view text);
 
+/// A prompt of several turns as HelpSteer2 writes it, "...\n<extra_id_1>Assistant\n...\n
+/// <extra_id_1>User\n..." (its data set card); empty for any other text.
+std::optional<Conversation> helpsteer_turns(std::string_view text);
+
 /// The chosen or rejected side of a pair as a whole conversation that ends with the assistant's
 /// turn. A text or messages that start with the assistant continue `prompt`; other messages, and
 /// transcripts, include the prompt.

@@ -65,6 +65,33 @@ TEST(ReadPreferences, TranscriptsOfSeveralTurns) {
   EXPECT_EQ(rows[0].prompt_id, prompt_id_of({{"user", "a"}, {"assistant", "b"}, {"user", "c"}}));
 }
 
+TEST(ReadPreferences, TurnsOfHelpSteer2) {
+  const auto rows = pairs(
+      R"({"prompt":"a\n<extra_id_1>Assistant\nb\n\n\n<extra_id_1>User\nc","chosen":"d","rejected":"e"}
+         {"prompt":"a <extra_id_1> b","chosen":"d","rejected":"e"}
+         {"prompt":"a\n<extra_id_1>Assistant\nb","chosen":"d","rejected":"e"})");
+  EXPECT_EQ(
+      rows[0].chosen,
+      (Conversation{{"user", "a"}, {"assistant", "b\n\n"}, {"user", "c"}, {"assistant", "d"}}));
+  EXPECT_EQ(rows[1].chosen.size(), 2u) << "a text that speaks of the mark";
+  EXPECT_EQ(rows[2].chosen.size(), 2u) << "not a prompt of that form";
+}
+
+TEST(ReadPreferences, APromptWithOtherWordsThanTheConversationsIsNamed) {
+  const std::string sides =
+      R"("chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"good"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"bad"}]})";
+  const auto warning = [&](const std::string& prompt) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(pairs("{\"prompt\":" + prompt + "," + sides).front().chosen, kChosen);
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(warning(R"("Bye")"), HasSubstr("column 'prompt' differs from the conversations"));
+  EXPECT_EQ(warning(R"("Hi ")"), "");
+  EXPECT_THAT(warning(R"([{"role":"system","content":"s"},{"role":"user","content":"Hi"}])"),
+              HasSubstr("those count"));
+  EXPECT_EQ(warning(R"([{"role":"user","content":"Hi"}])"), "");
+}
+
 TEST(ReadPreferences, PromptColumnsOfOtherNames) {
   const TempFolder folder;
   const auto file =
