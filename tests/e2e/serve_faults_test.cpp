@@ -88,7 +88,7 @@ TEST_F(ServeFaults, BadBodiesAreAnswered) {
   };
   refused("/score", "no json", 400, "not JSON");
   refused("/score", "", 400, "not JSON");
-  refused("/score", "{\"conversations\": \"\xc3\x28\"}", 400, "not UTF-8");
+  refused("/score", "{\"conversations\": \"\xc3\x28\"}", 400, "invalid UTF-8 at byte");
   refused("/score", R"({"conversation": []})", 400, "conversations");
   refused("/score", std::string(1000, '['), 400, "nest deeper");
   refused("/classify", R"({"input": {}})", 400, "input");

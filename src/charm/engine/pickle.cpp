@@ -306,7 +306,7 @@ class Machine {
 
   void push_text(std::string_view text) {
     if (const auto at = find_invalid_utf8(text))
-      fail(fmt::format("a text that is not UTF-8 (byte {})", *at));
+      fail(fmt::format("a text with invalid UTF-8 at byte {}", *at + 1));
     push({.kind = Kind::kText, .text = std::string(text)});
   }
 

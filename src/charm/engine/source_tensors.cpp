@@ -324,7 +324,7 @@ void untie_own_lm_head(const SourceTensors& tensors, const ModelSource& source,
 DecoderConfig load_model_config(const ModelSource& source) {
   const fs::path path = source.folder / "config.json";
   if (!fs::exists(path)) {
-    throw Error(ErrorKind::kIo, "{}: no config.json; expected a model folder in Hugging Face form",
+    throw Error(ErrorKind::kIo, "{}: holds no config.json; expected a Hugging Face model folder",
                 source.folder.string());
   }
   const std::string text = read_file(path);

@@ -105,8 +105,7 @@ Inputs read_inputs(const ExplainOptions& options, const std::optional<Split>& sp
     FeatureFileParts parts = read(path, split);
     if (split && (parts.fit.rows.empty() || parts.held_out.rows.empty())) {
       throw Error(ErrorKind::kInput,
-                  "{}: the calibration's holdout of {} gives {} fit rows and {} held-out rows; "
-                  "both must be non-empty",
+                  "{}: the calibration's holdout {} leaves {} rows to fit on and {} to check on",
                   path.string(), split->share, parts.fit.rows.size(), parts.held_out.rows.size());
     }
     inputs.fit.push_back(std::move(parts.fit));

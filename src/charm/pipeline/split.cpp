@@ -52,9 +52,7 @@ void split_scores(std::span<const SplitFile> files, std::uint64_t seed, double s
         [&](const ScoredResponse& row) { return !is_held_out(row.response.prompt, seed, share); });
     const std::span<const ScoredResponse> fit(rows.begin(), middle), held_out(middle, rows.end());
     if (fit.empty() || held_out.empty()) {
-      throw Error(ErrorKind::kInput,
-                  "{}: holdout {} gives {} rows for calibration and {} held-out rows; both must be "
-                  "non-empty",
+      throw Error(ErrorKind::kInput, "{}: holdout {} leaves {} rows to fit on and {} to check on",
                   file.scores.string(), share, fit.size(), held_out.size());
     }
     for (const ScoredResponse& row : fit) fit_prompts.insert(row.response.prompt_id);

@@ -180,8 +180,7 @@ std::span<const std::string_view> post_paths() {
 
 ApiRequest parse_request(Shape shape, std::string_view text, const PolicyOffsets* offsets) {
   if (const auto invalid = find_invalid_utf8(text)) {
-    throw Error(ErrorKind::kInput, "the body is not UTF-8: byte {} begins an invalid sequence",
-                *invalid + 1);
+    throw Error(ErrorKind::kInput, "the body: invalid UTF-8 at byte {}", *invalid + 1);
   }
   const auto body = parse_json<Json>(text, "the body");
   if (!body.is_object()) refuse("the body", "a JSON object", &body);

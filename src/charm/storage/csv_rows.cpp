@@ -104,7 +104,7 @@ class CsvRows : public RowSource {
   explicit CsvRows(const std::filesystem::path& file) : file_(file.string()) {
     const std::string text = ByteStream(file).rest();
     if (const auto invalid = find_invalid_utf8(text)) {
-      throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8; write it as UTF-8", file_,
+      throw Error(ErrorKind::kInput, "{}: invalid UTF-8 at byte {}; write it as UTF-8", file_,
                   *invalid + 1);
     }
     const char separator = extension_of(file) == ".tsv" ? '\t' : ',';

@@ -483,7 +483,8 @@ std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions
   refuse_lfs_pointer(text, path.string());
   refuse_foreign_format(text, path.string());
   if (const auto invalid = find_invalid_utf8(text)) {
-    throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", path.string(), *invalid);
+    throw Error(ErrorKind::kInput, "{}: invalid UTF-8 at byte {}; write it as UTF-8", path.string(),
+                *invalid + 1);
   }
   ratings = ratings_of_text(text, path, options);
   check_ratings(ratings, path);

@@ -119,7 +119,7 @@ nlohmann::ordered_json parse_kwargs(const std::string& kwargs) {
 // nlohmann's dump() would throw its own exception on such bytes.
 void require_utf8(std::string_view text, const std::string& what) {
   if (const auto offset = find_invalid_utf8(text)) {
-    throw Error(ErrorKind::kInput, "{} is not valid UTF-8 at byte {}", what, *offset);
+    throw Error(ErrorKind::kInput, "{}: invalid UTF-8 at byte {}", what, *offset + 1);
   }
 }
 

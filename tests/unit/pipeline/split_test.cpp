@@ -75,7 +75,7 @@ TEST(SplitScores, AnEmptySideIsAnError) {
   storage::write_scores(dir / "a.parquet", rows);
   const std::vector<SplitFile> files = {
       {dir / "a.parquet", dir / "fit.parquet", dir / "held.parquet"}};
-  EXPECT_ERROR(kInput, "3 rows for calibration and 0 held-out rows",
+  EXPECT_ERROR(kInput, "leaves 3 rows to fit on and 0 to check on",
                split_scores(files, 5, 1e-9, dir / "facts.json"));
 }
 

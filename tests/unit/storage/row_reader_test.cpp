@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"j.jsonl", "\n{\n \"a\": 1\n}\n", "j.jsonl: is one JSON object, not rows"},
         BadFile{"k.jsonl", "{\n \"a\": 1\n", "k.jsonl:1: broken JSON"},
         BadFile{"a.csv", "x,y\na,b\nc\n", "Row #3: Expected 2 columns, got 1"},
-        BadFile{"b.csv", "x,y\na,\xff\n", "b.csv: byte 7 is not valid UTF-8"},
+        BadFile{"b.csv", "x,y\na,\xff\n", "b.csv: invalid UTF-8 at byte 7"},
         BadFile{"c.csv", "x,y\n", "holds no rows"},
         BadFile{"d.tsv", "x\ty\na\t\"b\" c\n", "d.tsv:2: text behind the closing quote"},
         BadFile{"e.csv", "x,y\na,\"b\nc,d\n",

@@ -57,7 +57,7 @@ TEST(ChatTemplate, RefusalsAndMistakes) {
   expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [] { render("{% if %}"); });
   expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [] { render("{{ nothing.at.all }}"); });
   expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [] { render("{{ no_such_function() }}"); });
-  expect_error(ErrorKind::kInput, HasSubstr("message 2 (assistant) is not valid UTF-8 at byte 1"),
+  expect_error(ErrorKind::kInput, HasSubstr("message 2 (assistant): invalid UTF-8 at byte 2"),
                [] { render("x", {{"user", "ok"}, {"assistant", "a\xff"}}); });
   expect_error(ErrorKind::kInput, HasSubstr("UTF-8"), [] { render("\xff"); });
   expect_error(ErrorKind::kInput, HasSubstr("UTF-8"),
