@@ -163,8 +163,8 @@ GatedBatch add_gates(const PackedBatch& batch, std::span<const std::int32_t> gat
   std::map<std::int64_t, std::int64_t> gate_of_prompt;  // prompt_begin -> its gate
   for (const Segment& s : batch.responses) {
     const auto begin = batch.ids.begin() + s.response_begin;
-    const auto end = begin + s.response_length;
-    CHARM_CHECK(std::search(begin, end, gate_tokens.begin(), gate_tokens.end()) == begin,
+    CHARM_CHECK(s.response_length >= std::ssize(gate_tokens) &&
+                    std::equal(gate_tokens.begin(), gate_tokens.end(), begin),
                 "a response does not begin with the gate tokens");
     const auto gate = static_cast<std::int64_t>(packed.responses.size());
     const auto [entry, is_new] = s.prompt_length > 0

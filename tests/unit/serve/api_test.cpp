@@ -128,7 +128,8 @@ TEST(ServeApi, WrongShapesNameTheField) {
   };
   const std::string turn = R"({"role": "user", "content": "a"})";
   EXPECT_ERROR(kInput, "the body: not JSON", parse(Shape::kScore, "{"));
-  EXPECT_ERROR(kInput, "the body: invalid UTF-8 at byte 12", parse(Shape::kScore, "{\"input\": \"\xff\"}"));
+  EXPECT_ERROR(kInput, "the body: invalid UTF-8 at byte 12",
+               parse(Shape::kScore, "{\"input\": \"\xff\"}"));
   EXPECT_ERROR(kInput, "the body: expected a JSON object, found array", parse(Shape::kScore, "[]"));
   EXPECT_ERROR(kInput, "conversations: expected a list of conversations, found none",
                parse(Shape::kScore, "{}"));
