@@ -103,15 +103,10 @@ class AuditCells {
       : builder_(builder), scores_(builder.read_scores(scores)) {}
 
   void add(const std::string& part, const std::vector<Picks>& picks) {
-    std::vector<std::string_view> prompts;
-    for (const Picks& one : picks) prompts.push_back(one.before->prompt_id);
-    CaseCell cell{.part = part, .total = std::ssize(picks)};
-    for (const DrawnCase& drawn : builder_.draw(prompts)) {
-      cell.cases.push_back({.index = add_case(picks[drawn.place]),
-                            .is_largest = drawn.is_largest,
-                            .is_random = drawn.is_random});
-    }
-    builder_.add_cell(std::move(cell));
+    builder_.add_cell(
+        {.part = part}, picks,
+        [](const Picks& one) { return std::string_view(one.before->prompt_id); },
+        [this](const Picks& one) { return add_case(one); });
   }
 
  private:

@@ -63,18 +63,14 @@ Case case_of(const WorstPair& pair, bool has_texts, CaseBuilder& builder) {
 void add_subset_cell(const std::string& subset, std::vector<WorstPair> pairs, bool has_texts,
                      CaseBuilder& builder) {
   std::ranges::stable_sort(pairs, std::ranges::greater(), &WorstPair::error);
-  std::vector<std::string_view> ids;
-  for (const WorstPair& pair : pairs) ids.push_back(pair.row->item.id);
-  CaseCell cell{.part = subset, .total = std::ssize(pairs)};
-  for (const DrawnCase& drawn : builder.draw(ids)) {
-    const WorstPair& pair = pairs[drawn.place];
-    const std::string key = fmt::format("{}\x1f{}\x1f{}", subset, pair.row->item.id,
-                                        prompt_id_of(pair.row->item.prompt));
-    const std::size_t index = builder.add_case(key, case_of(pair, has_texts, builder)).first;
-    cell.cases.push_back(
-        {.index = index, .is_largest = drawn.is_largest, .is_random = drawn.is_random});
-  }
-  builder.add_cell(std::move(cell));
+  builder.add_cell(
+      {.part = subset}, pairs,
+      [](const WorstPair& pair) { return std::string_view(pair.row->item.id); },
+      [&](const WorstPair& pair) {
+        const std::string key = fmt::format("{}\x1f{}\x1f{}", subset, pair.row->item.id,
+                                            prompt_id_of(pair.row->item.prompt));
+        return builder.add_case(key, case_of(pair, has_texts, builder)).first;
+      });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -56,10 +57,22 @@ class CaseBuilder {
   /// What the group lacks, and why.
   void note(std::string text);
 
-  std::vector<DrawnCase> draw(std::span<const std::string_view> prompts) const {
-    return draw_cases(prompts, set_.per_cell, set_.seed);
-  }
   void add_cell(CaseCell cell);
+  /// Adds a cell with the cases drawn from `rows`, which are in the group's order.
+  /// @param prompt_of  row -> id of its prompt
+  /// @param add        row -> index of its case
+  template <typename Row, typename PromptOf, typename AddCase>
+  void add_cell(CaseCell cell, const std::vector<Row>& rows, PromptOf prompt_of, AddCase add) {
+    std::vector<std::string_view> prompts;
+    for (const Row& row : rows) prompts.push_back(std::invoke(prompt_of, row));
+    cell.total = std::ssize(rows);
+    for (const DrawnCase& drawn : draw_cases(prompts, set_.per_cell, set_.seed)) {
+      cell.cases.push_back({.index = add(rows[drawn.place]),
+                            .is_largest = drawn.is_largest,
+                            .is_random = drawn.is_random});
+    }
+    add_cell(std::move(cell));
+  }
   /// The index of a case of the group; an existing one where the group has a case with this key.
   /// @param key  what the case compares, e.g. names, prompt and sample
   std::pair<std::size_t, bool> add_case(const std::string& key, Case one);

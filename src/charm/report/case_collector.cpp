@@ -28,6 +28,21 @@ void add_group(CaseBuilder& builder, const std::function<void()>& add) {
   }
 }
 
+void add_calibration_cases(const RunData& run, const CalibrationFile& file, CasePrompts prompts,
+                           CaseBuilder& builder) {
+  const bool is_held_out = prompts == CasePrompts::kHeldOut;
+  builder.begin_group(
+      is_held_out ? held_out_cases(file.model, file.set) : offset_cases(file.model, file.set),
+      fmt::format("{}, {} calibrated on {}", is_held_out ? "Held-out prompts" : "Offsets",
+                  file.model, file.set),
+      file.votes ? "votes on which the offset changes the reward model's choice come first, then "
+                   "votes that it contradicts"
+                 : "comparisons whose winner the offset changes come first, then score differences "
+                   "in the direction that it corrects");
+  file.votes ? add_vote_offset_cells(file, prompts, builder)
+             : add_offset_cells(run, file, prompts, builder);
+}
+
 }  // namespace
 
 std::vector<fs::path> only_scores(std::vector<fs::path> files) {
@@ -82,13 +97,9 @@ CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t s
   }
   for (const CalibrationFile& file : run.calibrations) {
     if (!file.same_as.empty()) continue;
-    add([&] {
-      file.votes ? add_vote_offset_cases(file, builder) : add_offset_cases(run, file, builder);
-    });
-    if (!file.held_out) continue;
-    add([&] {
-      file.votes ? add_held_out_vote_cases(file, builder) : add_held_out_cases(run, file, builder);
-    });
+    add([&] { add_calibration_cases(run, file, CasePrompts::kFit, builder); });
+    if (file.held_out)
+      add([&] { add_calibration_cases(run, file, CasePrompts::kHeldOut, builder); });
   }
   for (const EvaluationFile& file : run.evaluations) {
     if (file.result.benchmark == "arena") continue;  // a correlation over policies

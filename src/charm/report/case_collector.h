@@ -20,18 +20,20 @@ CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t s
 // One function per kind of result; each adds one group. For case_collector.cpp.
 
 void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder);
-/// On the prompts of the fit.
-void add_offset_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder);
-/// On the prompts that were held out of it.
-void add_held_out_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder);
 /// From votes.
 void add_vote_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder);
-void add_vote_offset_cases(const CalibrationFile& file, CaseBuilder& builder);
-void add_held_out_vote_cases(const CalibrationFile& file, CaseBuilder& builder);
 /// Of `charm evaluate --benchmark votes`.
 void add_vote_prediction_cases(const EvaluationFile& file, CaseBuilder& builder);
 void add_benchmark_cases(const EvaluationFile& file, CaseBuilder& builder);
 void add_audit_cases(const EvaluationFile& file, CaseBuilder& builder);
+
+/// The prompts that a calibration was fitted on, or those held out of the fit.
+enum class CasePrompts { kFit, kHeldOut };
+/// Adds to the group of a calibration a cell for every policy against the reference.
+void add_offset_cells(const RunData& run, const CalibrationFile& file, CasePrompts prompts,
+                      CaseBuilder& builder);
+/// From votes.
+void add_vote_offset_cells(const CalibrationFile& file, CasePrompts prompts, CaseBuilder& builder);
 
 /// Those of the files that hold scores of responses.
 std::vector<fs::path> only_scores(std::vector<fs::path> files);

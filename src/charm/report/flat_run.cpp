@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <optional>
 #include <set>
@@ -167,11 +166,11 @@ class FlatRunReader {
       case results::ResultKind::kMismatch:
         run_.mismatches.push_back(
             {results::read_mismatch(json, file), model, recorded_inputs(json)});
-        return take_ratings(run_.mismatches.back().policies);
+        return run_.take_ratings(run_.mismatches.back().policies);
       case results::ResultKind::kCalibration:
         run_.calibrations.push_back({results::read_calibration(json, file), model, name,
                                      /*same_as=*/"", /*trained=*/"", recorded_inputs(json)});
-        return take_ratings(run_.calibrations.back().policies);
+        return run_.take_ratings(run_.calibrations.back().policies);
       case results::ResultKind::kExplanation:
         run_.explanations.push_back({results::read_explanation(json, file), model, name});
         return;
@@ -222,14 +221,6 @@ class FlatRunReader {
         best = fit;
         comparison.benchmark = file.benchmark;
       }
-    }
-  }
-
-  template <typename Policy>
-  void take_ratings(const std::vector<Policy>& policies) {
-    for (const Policy& policy : policies) {
-      if (std::isfinite(policy.rating.rating_elo))
-        run_.ratings[policy.policy] = policy.rating.rating_elo;
     }
   }
 

@@ -27,16 +27,7 @@ std::vector<fs::path> score_inputs(const RunData& run,
 void add_pair_cell(const std::string& policy, const std::string& against,
                    const std::vector<Comparison>& comparisons, const stats::PairOffsets* offsets,
                    const PolicyScoreFiles& scores, CaseBuilder& builder) {
-  std::vector<std::string_view> prompts;
-  for (const Comparison& one : comparisons) prompts.push_back(one.prompt_id);
-  CaseCell cell{.group = 0,
-                .a = policy,
-                .b = against,
-                .part = "",
-                .total = std::ssize(comparisons),
-                .cases = {}};
-  for (const DrawnCase& drawn : builder.draw(prompts)) {
-    const Comparison& one = comparisons[drawn.place];
+  const auto add = [&](const Comparison& one) {
     Case added;
     added.prompt_id = one.prompt_id;
     added.sample = one.sample;
@@ -52,49 +43,29 @@ void add_pair_cell(const std::string& policy, const std::string& against,
         fmt::format("{}\x1f{}\x1f{}\x1f{}", first, second, one.prompt_id, one.sample),
         std::move(added));
     if (is_new) builder.want_texts(index, scores);
-    cell.cases.push_back(
-        {.index = index, .is_largest = drawn.is_largest, .is_random = drawn.is_random});
-  }
-  builder.add_cell(std::move(cell));
+    return index;
+  };
+  builder.add_cell({.a = policy, .b = against}, comparisons, &Comparison::prompt_id, add);
 }
 
-constexpr const char* kOffsetOrder =
-    "comparisons whose winner the offset changes come first, then score differences in the "
-    "direction that it corrects";
-
-/// Keeps the rows of held-out prompts, or the others. A calibration with a share of its own
-/// (--holdout) splits the rows of its files.
-void split_rows(const CalibrationFile& file, const std::vector<fs::path>& files, bool keep_held_out,
-                PolicyScoreFiles& scores, const CaseBuilder& builder) {
-  const std::set<std::string> held_out =
-      builder.held_out_prompts(files, file.options.seed, file.held_out->share);
-  for (ScoreFile& one : scores.files) {
-    std::erase_if(one.rows, [&](const Score& row) {
-      return held_out.contains(row.prompt_id) != keep_held_out;
-    });
-  }
-}
-
-bool has_own_split(const CalibrationFile& file) {
-  return file.held_out && file.held_out->share > 0.0;
-}
-
-PolicyScoreFiles scores_of_fit(const CalibrationFile& file, const std::vector<fs::path>& files,
-                               CaseBuilder& builder) {
+/// A calibration with a share of its own (--holdout) splits the rows of its files by prompt.
+/// Without one the held-out prompts came as files of their own (splits of a run), recorded after
+/// those of the fit: of each policy the second.
+PolicyScoreFiles scores_on(CasePrompts prompts, const CalibrationFile& file,
+                           const std::vector<fs::path>& files, CaseBuilder& builder) {
+  const bool is_held_out = prompts == CasePrompts::kHeldOut;
   PolicyScoreFiles scores = builder.read_scores(files);
-  if (has_own_split(file)) split_rows(file, files, /*keep_held_out=*/false, scores, builder);
-  return scores;
-}
-
-/// Without a share the held-out prompts came as files of their own (splits of a run), recorded
-/// after those of the fit: of each policy the second.
-PolicyScoreFiles scores_held_out(const CalibrationFile& file, const std::vector<fs::path>& files,
-                                 CaseBuilder& builder) {
-  PolicyScoreFiles scores = builder.read_scores(files);
-  if (has_own_split(file)) {
-    split_rows(file, files, /*keep_held_out=*/true, scores, builder);
+  if (file.held_out && file.held_out->share > 0.0) {
+    const std::set<std::string> held_out =
+        builder.held_out_prompts(files, file.options.seed, file.held_out->share);
+    for (ScoreFile& one : scores.files) {
+      std::erase_if(one.rows, [&](const Score& row) {
+        return held_out.contains(row.prompt_id) != is_held_out;
+      });
+    }
     return scores;
   }
+  if (!is_held_out) return scores;
   std::vector<fs::path> others = files;
   std::erase_if(others, [&](const fs::path& path) {
     return std::ranges::any_of(scores.file_of,
@@ -103,32 +74,6 @@ PolicyScoreFiles scores_held_out(const CalibrationFile& file, const std::vector<
   if (others.empty() && !files.empty())
     builder.note("No cases: the scores of the held-out prompts were not found.");
   return builder.read_scores(others);
-}
-
-/// A cell for every policy against the reference.
-void add_reference_cells(const CalibrationFile& file, const PolicyScoreFiles& scores,
-                         CaseBuilder& builder) {
-  if (scores.files.empty()) return;
-  const stats::PairedScores table(
-      scores.files, {.first_policy = {}, .min_prompts = 1, .strict = false, .policies = {}});
-  double reference_offset = 0.0;
-  for (const results::CalibratedPolicy& policy : file.policies) {
-    if (policy.policy == file.reference) reference_offset = policy.offset.value;
-  }
-  for (const results::CalibratedPolicy& policy : file.policies) {
-    if (policy.policy == file.reference) continue;
-    if (!scores.file_of.contains(policy.policy) || !scores.file_of.contains(file.reference)) {
-      builder.note(
-          fmt::format("{} against {}: no scores were found.", policy.policy, file.reference));
-      continue;
-    }
-    const stats::PairOffsets offsets{.policy = policy.offset.value, .against = reference_offset};
-    std::vector<Comparison> comparisons = stats::compare(table, table.index_of(policy.policy),
-                                                         table.index_of(file.reference), offsets);
-    stats::sort_comparisons(comparisons, stats::ComparisonOrder::kFlips,
-                            /*is_over_valued=*/offsets.margin() < 0.0);
-    add_pair_cell(policy.policy, file.reference, comparisons, &offsets, scores, builder);
-  }
 }
 
 }  // namespace
@@ -169,20 +114,31 @@ void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilde
   }
 }
 
-void add_offset_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder) {
-  builder.begin_group(offset_cases(file.model, file.set),
-                      fmt::format("Offsets, {} calibrated on {}", file.model, file.set),
-                      kOffsetOrder);
-  const std::vector<fs::path> files = score_inputs(run, file.inputs, file.model, builder);
-  add_reference_cells(file, scores_of_fit(file, files, builder), builder);
-}
-
-void add_held_out_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder) {
-  builder.begin_group(held_out_cases(file.model, file.set),
-                      fmt::format("Held-out prompts, {} calibrated on {}", file.model, file.set),
-                      kOffsetOrder);
-  const std::vector<fs::path> files = score_inputs(run, file.inputs, file.model, builder);
-  add_reference_cells(file, scores_held_out(file, files, builder), builder);
+void add_offset_cells(const RunData& run, const CalibrationFile& file, CasePrompts prompts,
+                      CaseBuilder& builder) {
+  const PolicyScoreFiles scores =
+      scores_on(prompts, file, score_inputs(run, file.inputs, file.model, builder), builder);
+  if (scores.files.empty()) return;
+  const stats::PairedScores table(
+      scores.files, {.first_policy = {}, .min_prompts = 1, .strict = false, .policies = {}});
+  double reference_offset = 0.0;
+  for (const results::CalibratedPolicy& policy : file.policies) {
+    if (policy.policy == file.reference) reference_offset = policy.offset.value;
+  }
+  for (const results::CalibratedPolicy& policy : file.policies) {
+    if (policy.policy == file.reference) continue;
+    if (!scores.file_of.contains(policy.policy) || !scores.file_of.contains(file.reference)) {
+      builder.note(
+          fmt::format("{} against {}: no scores were found.", policy.policy, file.reference));
+      continue;
+    }
+    const stats::PairOffsets offsets{.policy = policy.offset.value, .against = reference_offset};
+    std::vector<Comparison> comparisons = stats::compare(table, table.index_of(policy.policy),
+                                                         table.index_of(file.reference), offsets);
+    stats::sort_comparisons(comparisons, stats::ComparisonOrder::kFlips,
+                            /*is_over_valued=*/offsets.margin() < 0.0);
+    add_pair_cell(policy.policy, file.reference, comparisons, &offsets, scores, builder);
+  }
 }
 
 }  // namespace charm::report

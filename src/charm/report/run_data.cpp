@@ -1,7 +1,6 @@
 #include "charm/report/run_data.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
@@ -48,13 +47,6 @@ std::vector<fs::path> folders_in(const fs::path& folder, const Paths& earlier) {
   std::vector<fs::path> paths = results_in(folder, earlier);
   std::erase_if(paths, [](const fs::path& path) { return !fs::is_directory(path); });
   return paths;
-}
-
-template <typename Policy>
-void take_ratings(const std::vector<Policy>& policies, std::map<std::string, double>& ratings) {
-  for (const Policy& policy : policies) {
-    if (std::isfinite(policy.rating.rating_elo)) ratings[policy.policy] = policy.rating.rating_elo;
-  }
 }
 
 Paths read_earlier(const fs::path& run_dir) {
@@ -192,7 +184,7 @@ RunData read_run(const fs::path& run_dir) {
     const ordered_json json = results::read_json(path, "charm measure");
     run.mismatches.push_back(
         {results::read_mismatch(json, path.string()), path.stem().string(), recorded_inputs(json)});
-    if (!run.mismatches.back().votes) take_ratings(run.mismatches.back().policies, run.ratings);
+    if (!run.mismatches.back().votes) run.take_ratings(run.mismatches.back().policies);
   }
   for (const fs::path& folder : folders_in(run_dir / "calibration", run.earlier)) {
     std::map<std::string, std::string> set_of_result;
@@ -205,7 +197,7 @@ RunData read_run(const fs::path& run_dir) {
                            /*trained=*/"",
                            recorded_inputs(json)};
       // Ratings of people's votes alone are on a scale of their own.
-      if (!file.votes || file.votes->has_rating_prior) take_ratings(file.policies, run.ratings);
+      if (!file.votes || file.votes->has_rating_prior) run.take_ratings(file.policies);
       const auto [earlier, is_new] = set_of_result.emplace(json.dump(), file.set);
       if (!is_new) file.same_as = earlier->second;
       run.calibrations.push_back(std::move(file));

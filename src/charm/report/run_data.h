@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -116,6 +117,14 @@ struct RunData {
   std::map<std::string, double> ratings;  ///< Elo points, from any file that has them
   CaseSet cases;                          ///< filled by `collect_cases`
 
+  /// Adds the ratings of policies of a result to `ratings`.
+  template <typename Policy>
+  void take_ratings(const std::vector<Policy>& policies) {
+    for (const Policy& policy : policies) {
+      if (std::isfinite(policy.rating.rating_elo))
+        ratings[policy.policy] = policy.rating.rating_elo;
+    }
+  }
   /// `same_as` of the set's calibration.
   std::string same_offsets_as(const std::string& model, const std::string& set) const;
   /// The first of the model, which is on held-out prompts if one is.

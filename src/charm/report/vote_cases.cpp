@@ -140,14 +140,13 @@ using CaseOfVote = std::map<std::pair<std::size_t, std::size_t>, std::size_t>;
 
 /// Adds a cell of votes in order.
 /// @param offset_of  of both policies; empty: none
-void add_vote_cell(CaseCell cell, std::span<const SidedVote> votes,
+void add_vote_cell(CaseCell cell, const std::vector<SidedVote>& votes,
                    const std::map<std::string, double>& offset_of, CaseBuilder& builder,
                    CaseOfVote& case_of) {
-  std::vector<std::string_view> prompts;
-  for (const SidedVote& vote : votes) prompts.push_back(vote.placed.scored->vote.prompt_id);
-  cell.total = std::ssize(votes);
-  for (const DrawnCase& drawn : builder.draw(prompts)) {
-    const SidedVote& sided = votes[drawn.place];
+  const auto prompt_of = [](const SidedVote& sided) {
+    return std::string_view(sided.placed.scored->vote.prompt_id);
+  };
+  const auto add = [&](const SidedVote& sided) {
     const ScoredVote& scored = *sided.placed.scored;
     Case added;
     added.prompt_id = scored.vote.prompt_id;
@@ -168,10 +167,9 @@ void add_vote_cell(CaseCell cell, std::span<const SidedVote> votes,
                     scored.vote.model_b, sided.placed.file, sided.placed.row),
         std::move(added));
     if (is_new) case_of[{sided.placed.file, sided.placed.row}] = index;
-    cell.cases.push_back(
-        {.index = index, .is_largest = drawn.is_largest, .is_random = drawn.is_random});
-  }
-  builder.add_cell(std::move(cell));
+    return index;
+  };
+  builder.add_cell(std::move(cell), votes, prompt_of, add);
 }
 
 /// The largest differences in the direction that the reward model errs come first.
@@ -191,34 +189,6 @@ std::vector<fs::path> vote_inputs(const std::vector<results::InputFile>& recorde
   std::vector<fs::path> files = only_votes(builder.find_inputs(recorded));
   if (files.empty()) builder.note("No cases: no scored votes were found.");
   return files;
-}
-
-constexpr const char* kVoteOffsetOrder =
-    "votes on which the offset changes the reward model's choice come first, then votes that it "
-    "contradicts";
-
-/// A cell for every policy against the reference, of the votes of the fit or of those held out.
-void add_reference_cells_of_votes(const CalibrationFile& file, bool held_out,
-                                  CaseBuilder& builder) {
-  const VoteFiles files(vote_inputs(file.inputs, builder), [&](const Vote& vote) {
-    return stats::is_held_out(vote, file.options.seed, file.votes->holdout) == held_out;
-  });
-  std::map<std::string, double> offset_of;
-  for (const results::CalibratedPolicy& policy : file.policies)
-    offset_of[policy.policy] = policy.offset.value;
-  CaseOfVote case_of;
-  for (const auto& [names, votes] : files.by_pair()) {
-    const auto& [first, second] = names;
-    if (first != file.reference && second != file.reference) continue;
-    const std::string& policy = first == file.reference ? second : first;
-    if (!offset_of.contains(policy) || !offset_of.contains(file.reference)) continue;
-    const double offset = offset_of.at(policy) - offset_of.at(file.reference);
-    std::vector<SidedVote> sided = seen_from(policy, votes, offset);
-    sort_by_difference(sided, /*is_over_valued=*/offset < 0.0);
-    std::ranges::stable_partition(sided, &SidedVote::flips);
-    add_vote_cell({.a = policy, .b = file.reference}, sided, offset_of, builder, case_of);
-  }
-  files.read_texts(builder, case_of);
 }
 
 }  // namespace
@@ -245,18 +215,27 @@ void add_vote_mismatch_cases(const RunData& run, const MismatchFile& file, CaseB
   files.read_texts(builder, case_of);
 }
 
-void add_vote_offset_cases(const CalibrationFile& file, CaseBuilder& builder) {
-  builder.begin_group(offset_cases(file.model, file.set),
-                      fmt::format("Offsets, {} calibrated on {}", file.model, file.set),
-                      kVoteOffsetOrder);
-  add_reference_cells_of_votes(file, /*held_out=*/false, builder);
-}
-
-void add_held_out_vote_cases(const CalibrationFile& file, CaseBuilder& builder) {
-  builder.begin_group(held_out_cases(file.model, file.set),
-                      fmt::format("Held-out prompts, {} calibrated on {}", file.model, file.set),
-                      kVoteOffsetOrder);
-  add_reference_cells_of_votes(file, /*held_out=*/true, builder);
+void add_vote_offset_cells(const CalibrationFile& file, CasePrompts prompts, CaseBuilder& builder) {
+  const VoteFiles files(vote_inputs(file.inputs, builder), [&](const Vote& vote) {
+    return stats::is_held_out(vote, file.options.seed, file.votes->holdout) ==
+           (prompts == CasePrompts::kHeldOut);
+  });
+  std::map<std::string, double> offset_of;
+  for (const results::CalibratedPolicy& policy : file.policies)
+    offset_of[policy.policy] = policy.offset.value;
+  CaseOfVote case_of;
+  for (const auto& [names, votes] : files.by_pair()) {
+    const auto& [first, second] = names;
+    if (first != file.reference && second != file.reference) continue;
+    const std::string& policy = first == file.reference ? second : first;
+    if (!offset_of.contains(policy) || !offset_of.contains(file.reference)) continue;
+    const double offset = offset_of.at(policy) - offset_of.at(file.reference);
+    std::vector<SidedVote> sided = seen_from(policy, votes, offset);
+    sort_by_difference(sided, /*is_over_valued=*/offset < 0.0);
+    std::ranges::stable_partition(sided, &SidedVote::flips);
+    add_vote_cell({.a = policy, .b = file.reference}, sided, offset_of, builder, case_of);
+  }
+  files.read_texts(builder, case_of);
 }
 
 void add_vote_prediction_cases(const EvaluationFile& file, CaseBuilder& builder) {

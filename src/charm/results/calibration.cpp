@@ -11,17 +11,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json number_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
-
 Json calibrated_policy_json(const CalibratedPolicy& policy) {
   Json json = rating_json(policy.rating);
   json["policy"] = policy.policy;
   json["offset"] = policy.offset.value;
-  json["offset_se"] = number_json(policy.offset_se);
+  json["offset_se"] = json_or_null(policy.offset_se);
   json["offset_ci95"] = interval_json(policy.offset.ci95);
   json["offset_interval"] = interval_json(policy.offset_interval);
-  json["offset_unshrunk"] = number_json(policy.offset_unshrunk);
-  json["shrinkage"] = number_json(policy.shrinkage);
+  json["offset_unshrunk"] = json_or_null(policy.offset_unshrunk);
+  json["shrinkage"] = json_or_null(policy.shrinkage);
   return json;
 }
 
@@ -47,24 +45,15 @@ Json pairs_json(const std::vector<Pair>& pairs, bool is_fit) {
   return json;
 }
 
-std::vector<Pair> read_pairs(const Fields& fields, const char* name) {
-  std::vector<Pair> pairs;
-  for (const Fields& pair : fields.find_or<std::vector<Fields>>(name))
-    pairs.push_back(read_pair(pair));
-  return pairs;
-}
-
 Json mean_json(const std::optional<MeanMismatch>& mean) {
   if (!mean) return nullptr;
   return {{"before", mean->before}, {"after", mean->after}, {"by_chance", mean->sampling_noise}};
 }
 
-std::optional<MeanMismatch> read_mean(const Fields& fields) {
-  const auto mean = fields.find<Fields>("mean_abs_mismatch");
-  if (!mean) return std::nullopt;
-  return MeanMismatch{.before = mean->at<double>("before"),
-                      .after = mean->at<double>("after"),
-                      .sampling_noise = mean->at<double>("by_chance")};
+MeanMismatch read_mean(const Fields& fields) {
+  return {.before = fields.at<double>("before"),
+          .after = fields.at<double>("after"),
+          .sampling_noise = fields.at<double>("by_chance")};
 }
 
 Json held_out_json(const HeldOut& held_out, std::uint64_t seed) {
@@ -80,9 +69,9 @@ Json held_out_json(const HeldOut& held_out, std::uint64_t seed) {
 HeldOut read_held_out(const Fields& fields) {
   return {.share = fields.find_or<double>("share"),
           .num_prompts = fields.find_or<std::int64_t>("num_prompts"),
-          .mean = read_mean(fields),
-          .pairs = read_pairs(fields, "pairs"),
-          .other_pairs = read_pairs(fields, "other_pairs")};
+          .mean = fields.object("mean_abs_mismatch", read_mean),
+          .pairs = fields.list("pairs", read_pair),
+          .other_pairs = fields.list("other_pairs", read_pair)};
 }
 
 Json check_json(const HeldOutPolicyCheck& check) {
@@ -105,22 +94,19 @@ HeldOutPolicyCheck read_check(const Fields& fields) {
 // null where leave-one-out was not requested.
 Json held_out_policies_json(const std::vector<HeldOutPolicy>& policies) {
   if (policies.empty()) return nullptr;
-  Json json = Json::array();
-  for (const HeldOutPolicy& one : policies) {
-    json.push_back({{"policy", one.policy},
-                    {"largest_offset_move", one.largest_offset_change},
-                    {"fit", check_json(one.fit)},
-                    {"held_out", one.held_out ? check_json(*one.held_out) : Json()}});
-  }
-  return json;
+  return list_json(policies, [](const HeldOutPolicy& one) -> Json {
+    return {{"policy", one.policy},
+            {"largest_offset_move", one.largest_offset_change},
+            {"fit", check_json(one.fit)},
+            {"held_out", one.held_out ? check_json(*one.held_out) : Json()}};
+  });
 }
 
 HeldOutPolicy read_held_out_policy(const Fields& fields) {
-  const auto held_out = fields.find<Fields>("held_out");
   return {.policy = fields.at<std::string>("policy"),
           .largest_offset_change = fields.find_or<double>("largest_offset_move"),
           .fit = read_check(fields.at<Fields>("fit")),
-          .held_out = held_out ? std::optional(read_check(*held_out)) : std::nullopt};
+          .held_out = fields.object("held_out", read_check)};
 }
 
 SolveOptions read_options(const Fields& fields) {
@@ -275,7 +261,7 @@ Json to_json(const Calibration& calibration, const Json& inputs) {
       {"reference", calibration.reference},
       {"num_prompts", calibration.num_prompts},
       {"inputs", inputs},
-      {"policies", Json::array()},
+      {"policies", list_json(calibration.policies, calibrated_policy_json)},
       {"mean_abs_mismatch", mean_json(calibration.mean)},
       {"pairs", pairs_json(calibration.pairs, /*is_fit=*/true)},
       {"other_pairs", pairs_json(calibration.other_pairs, /*is_fit=*/true)},
@@ -284,8 +270,6 @@ Json to_json(const Calibration& calibration, const Json& inputs) {
       {"left_out", held_out_policies_json(calibration.held_out_policies)},
       {"warnings", calibration.warnings},
   };
-  for (const auto& policy : calibration.policies)
-    json["policies"].push_back(calibrated_policy_json(policy));
   if (calibration.votes) put_votes(*calibration.votes, json);
   return json;
 }
@@ -300,15 +284,13 @@ Calibration read_calibration(const Json& json, const std::string& file) {
   calibration.num_prompts = fields.find_or<std::int64_t>("num_prompts");
   for (const Fields& policy : fields.at<std::vector<Fields>>("policies"))
     calibration.policies.push_back(read_calibrated_policy(policy));
-  calibration.mean = read_mean(fields);
-  calibration.pairs = read_pairs(fields, "pairs");
-  calibration.other_pairs = read_pairs(fields, "other_pairs");
-  if (const auto held_out = fields.find<Fields>("held_out"))
-    calibration.held_out = read_held_out(*held_out);
+  calibration.mean = fields.object("mean_abs_mismatch", read_mean);
+  calibration.pairs = fields.list("pairs", read_pair);
+  calibration.other_pairs = fields.list("other_pairs", read_pair);
+  calibration.held_out = fields.object("held_out", read_held_out);
   if (const auto shrink = fields.find<Fields>("shrink"))
     calibration.prior_sd = shrink->at<double>("prior_sd");
-  for (const Fields& one : fields.find_or<std::vector<Fields>>("left_out"))
-    calibration.held_out_policies.push_back(read_held_out_policy(one));
+  calibration.held_out_policies = fields.list("left_out", read_held_out_policy);
   if (calibration.options.mode.kind == ModeKind::kVotes) calibration.votes = read_votes(fields);
   calibration.warnings = fields.find_or<std::vector<std::string>>("warnings");
   check_policies(calibration, file);

@@ -19,30 +19,21 @@ Json metrics_json(const Metrics& metrics) {
   return json;
 }
 
-Json incomplete_json(const std::vector<MissingRows>& incomplete) {
-  Json json = Json::array();
-  for (const MissingRows& missing : incomplete) {
-    json.push_back({{"subset", missing.subset},
-                    {"num_rows", missing.num_rows},
-                    {"expected_rows", missing.expected_rows}});
-  }
-  return json;
+Json missing_json(const MissingRows& missing) {
+  return {{"subset", missing.subset},
+          {"num_rows", missing.num_rows},
+          {"expected_rows", missing.expected_rows}};
 }
 
-std::vector<MissingRows> read_incomplete(const std::vector<Fields>& entries) {
-  std::vector<MissingRows> incomplete;
-  for (const Fields& entry : entries) {
-    incomplete.push_back({.subset = entry.at<std::string>("subset"),
-                          .num_rows = entry.find_or<std::int64_t>("num_rows"),
-                          .expected_rows = entry.find_or<std::int64_t>("expected_rows")});
-  }
-  return incomplete;
+MissingRows read_missing(const Fields& fields) {
+  return {.subset = fields.at<std::string>("subset"),
+          .num_rows = fields.find_or<std::int64_t>("num_rows"),
+          .expected_rows = fields.find_or<std::int64_t>("expected_rows")};
 }
 
 void put_pairs(Json& json, const PairNumbers& pairs) {
   Json probabilities = metrics_json(pairs.probabilities);
-  probabilities["bins"] = Json::array();
-  for (const Metrics& bin : pairs.bins) probabilities["bins"].push_back(metrics_json(bin));
+  probabilities["bins"] = list_json(pairs.bins, metrics_json);
   probabilities["margin_histogram"] = {
       {"bin_width", pairs.bin_width}, {"edges", pairs.edges}, {"counts", pairs.counts}};
   Json length = metrics_json(pairs.length);
@@ -121,7 +112,7 @@ Json numbers_json(const Evaluation& evaluation) {
   if (evaluation.missing_sections)
     json[is_rm_bench ? "missing_domains" : "missing_sections"] = *evaluation.missing_sections;
   if (evaluation.incomplete) {
-    json["incomplete"] = incomplete_json(*evaluation.incomplete);
+    json["incomplete"] = list_json(*evaluation.incomplete, missing_json);
     json["num_missing_rows"] = num_missing_rows(*evaluation.incomplete);
   }
   for (const BenchmarkPart& part : evaluation.predictions)
@@ -175,16 +166,15 @@ Evaluation read_evaluation(const Json& json, const std::string& file) {
     if (auto missing = fields.find<std::vector<std::string>>(name))
       evaluation.missing_sections = std::move(missing);
   }
-  if (const auto incomplete = fields.find<std::vector<Fields>>("incomplete"))
-    evaluation.incomplete = read_incomplete(*incomplete);
+  if (fields.find<std::vector<Fields>>("incomplete"))
+    evaluation.incomplete = fields.list("incomplete", read_missing);
   for (const char* name : kPredictions) {
     if (const auto part = fields.find<Fields>(name)) {
       evaluation.predictions.push_back({.name = name, .metrics = read_metrics(part)});
     }
   }
   evaluation.policies = read_parts(fields.find<Fields>("policies"));
-  for (const Fields& picks : fields.find_or<std::vector<Fields>>("picks"))
-    evaluation.picks.push_back(read_picks(picks));
+  evaluation.picks = fields.list("picks", read_picks);
   evaluation.warnings = fields.find<std::vector<std::string>>("warnings");
   evaluation.holdout = fields.find<double>("holdout");
   evaluation.pairs = read_pairs_of_texts(fields);

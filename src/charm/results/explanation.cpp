@@ -16,38 +16,6 @@ void put(Json& json, const std::string& name, const std::optional<Estimate>& val
   put_estimate(json, name, value, NoInterval::kNull);
 }
 
-template <typename T>
-Json json_or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json();
-}
-
-// NaN where the file has none.
-Estimate estimate_of(const Fields& fields, const char* name) {
-  return fields.find_estimate(name).value_or(Estimate{.value = kUndefined, .ci95 = {}});
-}
-
-// The entries of a list, as `read` reads them.
-template <typename Read>
-auto read_list(const Fields& fields, const char* name, const Read& read) {
-  std::vector<std::invoke_result_t<Read, const Fields&>> list;
-  for (const Fields& entry : fields.find_or<std::vector<Fields>>(name)) list.push_back(read(entry));
-  return list;
-}
-
-// The object, if there is one, as `read` reads it.
-template <typename Read>
-auto read_object(const Fields& fields, const char* name, const Read& read) {
-  const auto object = fields.find<Fields>(name);
-  return object ? std::optional(read(*object)) : std::nullopt;
-}
-
-template <typename T, typename Write>
-Json list_json(const std::vector<T>& list, const Write& write) {
-  Json json = Json::array();
-  for (const T& entry : list) json.push_back(write(entry));
-  return json;
-}
-
 Json dropped_json(const DroppedFeature& dropped) {
   return {{"feature", dropped.name}, {"reason", dropped.reason}};
 }
@@ -87,8 +55,8 @@ Json matched_json(const std::optional<MatchedMismatch>& matched) {
 MatchedMismatch read_matched(const Fields& fields) {
   return {.features = fields.find_or<std::vector<std::string>>("features"),
           .effective_rows = fields.find_or<double>("effective_rows"),
-          .win_rate = estimate_of(fields, "win_rate"),
-          .mismatch = estimate_of(fields, "mismatch")};
+          .win_rate = fields.estimate_or_nan("win_rate"),
+          .mismatch = fields.estimate_or_nan("mismatch")};
 }
 
 Json pair_json(const PairExplanation& pair) {
@@ -117,18 +85,18 @@ PairExplanation read_explained_pair(const Fields& fields) {
   pair.reference = fields.at<std::string>("reference");
   pair.num_prompts = fields.find_or<std::int64_t>("num_prompts");
   pair.num_rows = fields.find_or<std::int64_t>("num_rows");
-  pair.score_gap = estimate_of(fields, "score_gap");
+  pair.score_gap = fields.estimate_or_nan("score_gap");
   pair.offset = fields.find_estimate("offset");
-  pair.explained = estimate_of(fields, "explained");
-  pair.unexplained = estimate_of(fields, "unexplained");
+  pair.explained = fields.estimate_or_nan("explained");
+  pair.unexplained = fields.estimate_or_nan("unexplained");
   pair.r_squared = fields.find_or<double>("r_squared", kUndefined);
-  pair.effects = read_list(fields, "effects", read_effect);
-  pair.dropped = read_list(fields, "dropped", read_dropped);
+  pair.effects = fields.list("effects", read_effect);
+  pair.dropped = fields.list("dropped", read_dropped);
   pair.target_win_rate = fields.find<double>("target_win_rate");
   pair.win_rate = fields.find_estimate("win_rate");
   pair.mismatch = fields.find_estimate("mismatch");
-  pair.length_matched = read_object(fields, "length_matched", read_matched);
-  pair.style_matched = read_object(fields, "style_matched", read_matched);
+  pair.length_matched = fields.object("length_matched", read_matched);
+  pair.style_matched = fields.object("style_matched", read_matched);
   return pair;
 }
 
@@ -147,14 +115,14 @@ Json method_check_json(const MethodCheck& check) {
 
 MethodCheck read_method_check(const Fields& fields) {
   MethodCheck check{.num_prompts = fields.find_or<std::int64_t>("num_prompts"),
-                    .mean_abs_mismatch = estimate_of(fields, "mean_abs_mismatch"),
+                    .mean_abs_mismatch = fields.estimate_or_nan("mean_abs_mismatch"),
                     .change = fields.find_estimate("change"),
                     .sampling_noise = fields.find_or<double>("by_chance", kUndefined),
                     .mean_score = {},
                     .win_rate = {}};
   if (const auto correlations = fields.find<Fields>("correlations")) {
-    check.mean_score = read_object(*correlations, "mean_score", read_correlations);
-    check.win_rate = read_object(*correlations, "win_rate", read_correlations);
+    check.mean_score = correlations->object("mean_score", read_correlations);
+    check.win_rate = correlations->object("win_rate", read_correlations);
   }
   return check;
 }
@@ -178,7 +146,7 @@ Method read_method(const Fields& fields) {
       method.offsets.emplace_back(policy, offsets->at<double>(policy.c_str()));
   }
   method.fit = read_method_check(fields.at<Fields>("fit"));
-  method.held_out = read_object(fields, "held_out", read_method_check);
+  method.held_out = fields.object("held_out", read_method_check);
   const auto benchmark = [&](const char* member, const char* name) {
     const auto result = fields.find<Fields>(member);
     if (!result) return std::optional<Evaluation>();
@@ -204,8 +172,8 @@ Json pooled_json(const PooledEffects& pooled) {
 }
 
 PooledEffects read_pooled(const Fields& fields) {
-  return {.effects = read_list(fields, "effects", read_effect),
-          .dropped = read_list(fields, "dropped", read_dropped),
+  return {.effects = fields.list("effects", read_effect),
+          .dropped = fields.list("dropped", read_dropped),
           .num_rows = fields.find_or<std::int64_t>("num_rows"),
           .num_prompts = fields.find_or<std::int64_t>("num_prompts")};
 }
@@ -242,13 +210,13 @@ Explanation read_explanation(const Json& json, const std::string& file) {
   explanation.seed = fields.find_or<std::uint64_t>("seed");
   explanation.min_differing = fields.find_or<std::int64_t>("min_differing");
   explanation.num_prompts = fields.find_or<std::int64_t>("num_prompts");
-  explanation.features = read_list(fields, "features", [](const Fields& feature) {
+  explanation.features = fields.list("features", [](const Fields& feature) {
     return std::pair(feature.at<std::string>("feature"), feature.find_or<std::string>("meaning"));
   });
   for (const Fields& pair : fields.at<std::vector<Fields>>("pairs"))
     explanation.pairs.push_back(read_explained_pair(pair));
-  explanation.pooled = read_object(fields, "pooled", read_pooled);
-  explanation.methods = read_list(fields, "methods", read_method);
+  explanation.pooled = fields.object("pooled", read_pooled);
+  explanation.methods = fields.list("methods", read_method);
   explanation.warnings = fields.find_or<std::vector<std::string>>("warnings");
   return explanation;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -126,6 +127,11 @@ Estimate Fields::estimate_at(const std::string& name) const {
 
 std::optional<Estimate> Fields::find_estimate(const std::string& name) const {
   return is_null(name) ? std::nullopt : std::optional(estimate_at(name));
+}
+
+Estimate Fields::estimate_or_nan(const std::string& name) const {
+  return find_estimate(name).value_or(
+      Estimate{.value = std::numeric_limits<double>::quiet_NaN(), .ci95 = {}});
 }
 
 void Fields::check_version(int newest) const {

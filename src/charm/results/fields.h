@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -51,6 +52,22 @@ class Fields {
   /// `name` with `name_ci95`.
   Estimate estimate_at(const std::string& name) const;
   std::optional<Estimate> find_estimate(const std::string& name) const;
+  /// NaN where the member is missing or null.
+  Estimate estimate_or_nan(const std::string& name) const;
+
+  /// The entries of a list of objects, or an object, as `read` makes them of their fields; empty
+  /// where the member is missing or null.
+  template <typename Read>
+  auto list(const char* name, const Read& read) const {
+    std::vector<std::invoke_result_t<Read, const Fields&>> entries;
+    for (const Fields& entry : find_or<std::vector<Fields>>(name)) entries.push_back(read(entry));
+    return entries;
+  }
+  template <typename Read>
+  auto object(const char* name, const Read& read) const {
+    const auto found = find<Fields>(name);
+    return found ? std::optional(read(*found)) : std::nullopt;
+  }
 
   /// Throws for a format of a later program; files without a version are of version 1.
   void check_version(int newest) const;
@@ -94,6 +111,18 @@ T Fields::word_or(const char* name, T (*parse)(std::string_view), T fallback) co
   } catch (const Error& error) {
     throw Error(ErrorKind::kInput, "{}: {}: {}", where_, name, error.message());
   }
+}
+
+template <typename T>
+nlohmann::ordered_json json_or_null(const std::optional<T>& value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+}
+
+template <typename T, typename Write>
+nlohmann::ordered_json list_json(const std::vector<T>& list, const Write& write) {
+  auto json = nlohmann::ordered_json::array();
+  for (const T& entry : list) json.push_back(write(entry));
+  return json;
 }
 
 /// Reads and parses a file. Throws kIo, and kInput, naming the command that writes such files, for

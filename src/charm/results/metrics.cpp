@@ -114,12 +114,9 @@ Json to_json(const Correlations& correlations, NoInterval no_interval) {
 }
 
 Correlations read_correlations(const Fields& fields) {
-  const auto estimate = [&](const char* name) {
-    return fields.find_estimate(name).value_or(Estimate{.value = kUndefinedMetric, .ci95 = {}});
-  };
-  return {.spearman = estimate("spearman"),
-          .kendall = estimate("kendall"),
-          .pearson = estimate("pearson")};
+  return {.spearman = fields.estimate_or_nan("spearman"),
+          .kendall = fields.estimate_or_nan("kendall"),
+          .pearson = fields.estimate_or_nan("pearson")};
 }
 
 }  // namespace charm::results

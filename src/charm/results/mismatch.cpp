@@ -1,6 +1,5 @@
 #include "charm/results/mismatch.h"
 
-#include <limits>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -72,16 +71,12 @@ Json agreement_json(const VoteAgreement& votes) {
 }
 
 VoteAgreement read_agreement(const Fields& fields) {
-  const auto estimate = [&](const char* name) {
-    return fields.find_estimate(name).value_or(
-        Estimate{.value = std::numeric_limits<double>::quiet_NaN(), .ci95 = {}});
-  };
   const auto count = [&](const char* name) { return fields.find_or<std::int64_t>(name); };
-  return {.accuracy = estimate("accuracy"),
+  return {.accuracy = fields.estimate_or_nan("accuracy"),
           .num_decided = count("num_decided"),
-          .people = estimate("people"),
+          .people = fields.estimate_or_nan("people"),
           .num_people = count("num_people"),
-          .people_decided = estimate("people_decided"),
+          .people_decided = fields.estimate_or_nan("people_decided"),
           .num_people_decided = count("num_people_decided"),
           .num_votes = count("num_votes"),
           .num_ties = count("num_ties"),
@@ -124,9 +119,8 @@ Mismatch read_mismatch(const Json& json, const std::string& file) {
                     .policies = {},
                     .pairs = {},
                     .warnings = fields.find_or<std::vector<std::string>>("warnings"),
-                    .votes = {},
+                    .votes = fields.object("agreement", read_agreement),
                     .prompts = fields.find_or<std::string>("prompts")};
-  if (const auto votes = fields.find<Fields>("agreement")) mismatch.votes = read_agreement(*votes);
   for (const Fields& policy : fields.at<std::vector<Fields>>("policies"))
     mismatch.policies.push_back(read_measured_policy(policy));
   for (const Fields& pair : fields.at<std::vector<Fields>>("pairs"))

@@ -50,8 +50,8 @@ Json to_json(const Pair& pair) {
   if (pair.after) {
     json["ties_after"] = pair.after->ties;
     json["residual"] = pair.residual;
-    json["leverage"] = pair.leverage ? Json(*pair.leverage) : Json();
-    json["influence"] = pair.influence ? Json(*pair.influence) : Json();
+    json["leverage"] = json_or_null(pair.leverage);
+    json["influence"] = json_or_null(pair.influence);
   }
   if (pair.test) put_test(json, *pair.test, pair.before.mismatch.value);
   return json;
