@@ -79,6 +79,30 @@ TEST_F(Resume, ScoreGivesTheSameBytes) {
   EXPECT_FALSE(fs::exists(journal));
 }
 
+TEST_F(Resume, AnotherMaxTokensInBetweenLosesNothing) {
+  const auto command = [&](const std::string& output, const std::string& max_tokens) {
+    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256",
+                  "--max-tokens", max_tokens, "--output", path(output), "--responses"},
+                 {responses("helper")}});
+  };
+  ASSERT_EQ(run_charm(command("straight", "64")).code, 0);
+  const std::string journal = path(".charm/out/helper.parquet.journal");
+  ASSERT_NE(
+      run_charm(command("out", "64"),
+                {.max_file_bytes = 0, .environment = {}, .kill_when = larger_than(journal, 3000)})
+          .code,
+      0);
+  ASSERT_TRUE(fs::exists(journal));
+  const Outcome other = run_charm(command("out", "24"));
+  ASSERT_EQ(other.code, 0) << other.err;
+  EXPECT_THAT(other.err, HasSubstr("an interrupted run had other options or inputs"));
+  const Outcome back = run_charm(command("out", "64"));
+  ASSERT_EQ(back.code, 0) << back.err;
+  EXPECT_THAT(back.err, HasSubstr("resuming: "));
+  EXPECT_EQ(read_file(path("straight/helper.parquet")), read_file(path("out/helper.parquet")));
+  EXPECT_FALSE(fs::exists(journal));
+}
+
 TEST_F(Resume, ResumesAfterSigintAndSigterm) {
   const auto command = [&](const std::string& output) {
     return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256",

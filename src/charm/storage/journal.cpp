@@ -7,12 +7,14 @@
 
 #include "charm/base/companions.h"
 #include "charm/base/error.h"
+#include "charm/base/hashing.h"
 #include "charm/base/log.h"
 
 namespace charm::storage {
 namespace {
 
 constexpr int kJournalVersion = 1;
+constexpr std::size_t kAsideHash = 8;  // hex digits of the name of a journal set aside
 
 std::string header_line(std::string_view fingerprint, std::string_view owner,
                         std::string_view note) {
@@ -56,6 +58,73 @@ Kept whole_lines(const std::string& content) {
   return kept;
 }
 
+/// Where the journal of other settings waits.
+fs::path path_aside(const fs::path& journal, std::string_view fingerprint, std::string_view owner) {
+  const std::string hash = sha256_hex(fmt::format("{}\n{}", fingerprint, owner));
+  return fs::path(journal).replace_extension(
+      fmt::format(".{}.journal", hash.substr(0, kAsideHash)));
+}
+
+bool is_aside(const fs::path& path, const fs::path& journal) {
+  const std::string name = path.filename().string();
+  const std::string front = journal.stem().string() + ".", back = ".journal";
+  if (name.size() != front.size() + kAsideHash + back.size() || !name.starts_with(front) ||
+      !name.ends_with(back))
+    return false;
+  const std::string_view hash = std::string_view(name).substr(front.size(), kAsideHash);
+  return hash.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+void move_file(const fs::path& from, const fs::path& to) {
+  std::error_code code;
+  fs::rename(from, to, code);
+  if (code) {
+    throw Error(ErrorKind::kIo, "{}: cannot be renamed to {}: {}", from.string(), to.string(),
+                code.message());
+  }
+}
+
+void remove_aside(const fs::path& journal) {
+  std::error_code code;
+  std::vector<fs::path> found;
+  const fs::path folder = journal.has_parent_path() ? journal.parent_path() : ".";
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end;
+       entry.increment(code)) {
+    if (is_aside(entry->path(), journal)) found.push_back(entry->path());
+  }
+  for (const fs::path& path : found) fs::remove(path, code);
+}
+
+std::optional<JournalHeader> header_of(const fs::path& journal) {
+  std::ifstream file(journal);
+  std::string line;
+  if (!std::getline(file, line) || file.eof()) return std::nullopt;
+  return parse_header(line);
+}
+
+bool is_of(const std::optional<JournalHeader>& header, std::string_view fingerprint,
+           std::string_view owner) {
+  return header && header->fingerprint == fingerprint && header->owner == owner;
+}
+
+/// Sets a journal of other settings aside, and takes back that of these settings.
+void exchange_journals(const fs::path& path, std::string_view fingerprint, std::string_view owner) {
+  const std::optional<JournalHeader> header = header_of(path);
+  if (is_of(header, fingerprint, owner)) return;
+  if (header) {
+    const fs::path aside = path_aside(path, header->fingerprint, header->owner);
+    move_file(path, aside);
+    log::warning(
+        "{}: an interrupted run had other options or inputs; its journal is kept as {}: its own "
+        "command continues it, --fresh deletes it",
+        path.string(), aside.filename().string());
+  } else if (fs::exists(path) && fs::file_size(path) > 0) {
+    log::warning("{}: no journal of this version of charm; starting over", path.string());
+  }
+  const fs::path own = path_aside(path, fingerprint, owner);
+  if (fs::exists(own)) move_file(own, path);
+}
+
 }  // namespace
 
 fs::path journal_path(const fs::path& output) {
@@ -65,10 +134,7 @@ fs::path journal_path(const fs::path& output) {
 }
 
 std::optional<JournalHeader> read_journal_header(const fs::path& output) {
-  std::ifstream file(journal_path(output));
-  std::string line;
-  if (!std::getline(file, line) || file.eof()) return std::nullopt;
-  return parse_header(line);
+  return header_of(journal_path(output));
 }
 
 std::vector<nlohmann::json> read_journal(const fs::path& output) {
@@ -81,26 +147,25 @@ std::vector<nlohmann::json> read_journal(const fs::path& output) {
 Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fresh,
                  std::string_view owner, std::string_view note)
     : path_(journal_path(output)) {
-  if (!fresh && fs::exists(path_)) {
-    Kept kept = whole_lines(read_file(path_));
-    const std::optional<JournalHeader> header =
-        kept.lines.empty() ? std::nullopt : parse_header(kept.lines.front());
-    if (header && header->fingerprint == fingerprint && header->owner == owner) {
-      std::error_code code;
-      fs::resize_file(path_, kept.num_bytes, code);
-      if (code)
-        throw Error(ErrorKind::kIo, "{}: cannot truncate: {}", path_.string(), code.message());
-      finished_.assign(std::make_move_iterator(kept.lines.begin() + 1),
-                       std::make_move_iterator(kept.lines.end()));
-      appender_ = std::make_unique<LineAppender>(path_);
-      return;
-    }
-    if (!kept.lines.empty()) {
-      log::warning("{}: options or inputs changed since this run was interrupted; starting over",
-                   path_.string());
-    }
+  if (fresh) {
+    remove_aside(path_);
+  } else {
+    exchange_journals(path_, fingerprint, owner);
+    resume(fingerprint, owner);
+    if (appender_) return;
   }
   write_file(path_, header_line(fingerprint, owner, note) + "\n");
+  appender_ = std::make_unique<LineAppender>(path_);
+}
+
+void Journal::resume(std::string_view fingerprint, std::string_view owner) {
+  if (!is_of(header_of(path_), fingerprint, owner)) return;
+  Kept kept = whole_lines(read_file(path_));
+  std::error_code code;
+  fs::resize_file(path_, kept.num_bytes, code);
+  if (code) throw Error(ErrorKind::kIo, "{}: cannot truncate: {}", path_.string(), code.message());
+  finished_.assign(std::make_move_iterator(kept.lines.begin() + 1),
+                   std::make_move_iterator(kept.lines.end()));
   appender_ = std::make_unique<LineAppender>(path_);
 }
 

@@ -13,8 +13,9 @@
 namespace charm::storage {
 
 /// Append-only log of the finished groups of a running stage, `<output>.journal`: one JSON value
-/// per line, written at once, so that a killed process loses at most the group it was writing. With
-/// other options or inputs (another fingerprint) it starts over with a warning.
+/// per line, written at once, so that a killed process loses at most the group it was writing. One
+/// of other options or inputs (another fingerprint or owner) is set aside as
+/// `<output>.<hash>.journal` with a warning, and continues when its own command runs again.
 ///
 ///     Journal journal(output, manifest.fingerprint(), options.fresh);
 ///     for (const nlohmann::json& group : journal.take_finished()) ...;
@@ -26,7 +27,7 @@ namespace charm::storage {
 class Journal {
  public:
   /// Opens the journal of `output` (a file or folder that need not exist yet). `fresh` discards an
-  /// existing one. `owner` and `note` are stored for `read_journal_header`.
+  /// existing one and those set aside. `owner` and `note` are stored for `read_journal_header`.
   Journal(const std::filesystem::path& output, std::string_view fingerprint, bool fresh = false,
           std::string_view owner = {}, std::string_view note = {});
   ~Journal();
@@ -38,12 +39,15 @@ class Journal {
 
   void append(const nlohmann::json& group);
 
-  /// Deletes the file. Call once the output is in place.
+  /// Deletes the file. Call once the output is in place. Those set aside stay.
   void remove();
 
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  /// Opens the file for appending if it is of these settings.
+  void resume(std::string_view fingerprint, std::string_view owner);
+
   std::filesystem::path path_;
   std::vector<std::string> finished_;
   std::unique_ptr<LineAppender> appender_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -67,15 +68,58 @@ TEST(Journal, DropsEverythingFromTheFirstInvalidLine) {
   EXPECT_EQ(Journal(output, "f").take_finished().size(), 1u);
 }
 
-TEST(Journal, AnotherFingerprintOrFreshStartsOver) {
+// Of each kind of output: a Parquet file (companions in .charm), any other file, a folder.
+TEST(Journal, ThatOfOtherSettingsIsKeptAndContinues) {
+  for (const char* name : {"scores.parquet", "new.jsonl", "model/"}) {
+    const TempFolder folder;
+    const fs::path output = folder / name;
+    Journal(output, "f").append({{"group", "of f"}});
+    {
+      Journal other(output, "g");
+      EXPECT_TRUE(other.take_finished().empty()) << name;
+      other.append({{"group", "of g"}});
+    }
+    for (const char* settings : {"f", "g", "f"}) {
+      EXPECT_EQ(Journal(output, settings).take_finished(),
+                (std::vector<json>{{{"group", std::string("of ") + settings}}}))
+          << name;
+    }
+    Journal(output, "g").remove();
+    Journal last(output, "f");
+    EXPECT_EQ(last.take_finished().size(), 1u) << name;
+    last.remove();
+    const fs::path companions = last.path().parent_path();
+    EXPECT_EQ(std::distance(fs::directory_iterator(companions), fs::directory_iterator()), 0)
+        << name;
+  }
+}
+
+TEST(Journal, AWarningNamesTheJournalSetAside) {
   const TempFolder folder;
   const fs::path output = folder / "out";
   Journal(output, "f").append({{"group", 1}});
-  EXPECT_TRUE(Journal(output, "g").take_finished().empty());
-  EXPECT_TRUE(Journal(output, "f").take_finished().empty())
-      << "the other run's groups are discarded";
+  ::testing::internal::CaptureStderr();
+  Journal(output, "g").append({{"group", 2}});
+  const std::string warning = ::testing::internal::GetCapturedStderr();
+  ASSERT_EQ(folder.names().size(), 2u);
+  for (const std::string& name : folder.names()) {
+    if (name != "out.journal") {
+      EXPECT_NE(warning.find(name), std::string::npos) << warning;
+    }
+  }
+  EXPECT_NE(warning.find("--fresh"), std::string::npos) << warning;
+}
+
+TEST(Journal, FreshStartsOverAndDropsThoseSetAside) {
+  const TempFolder folder;
+  const fs::path output = folder / "out";
   Journal(output, "f").append({{"group", 1}});
+  Journal(output, "g").append({{"group", 2}});
+  Journal(folder / "out.b", "f").append({{"group", 3}});
+  Journal(folder / "out.b", "g").append({{"group", 4}});
   EXPECT_TRUE(Journal(output, "f", /*fresh=*/true).take_finished().empty());
+  EXPECT_TRUE(Journal(output, "g").take_finished().empty());
+  EXPECT_EQ(Journal(folder / "out.b", "f").take_finished().size(), 1u) << "another output's";
 }
 
 TEST(Journal, RemoveDeletesTheFile) {
@@ -121,6 +165,7 @@ TEST(Journal, AnotherNoteContinuesAndAnotherOwnerDoesNot) {
       1u);
   EXPECT_EQ(read_journal_header(folder / "out")->note, "first");
   EXPECT_TRUE(Journal(folder / "out", "f", /*fresh=*/false, "model b").take_finished().empty());
+  EXPECT_EQ(Journal(folder / "out", "f", /*fresh=*/false, "model a").take_finished().size(), 1u);
 }
 
 TEST(Journal, IsReadWhileAnotherProcessAppends) {
