@@ -166,11 +166,11 @@ class FlatRunReader {
       case results::ResultKind::kMismatch:
         run_.mismatches.push_back(
             {results::read_mismatch(json, file), model, recorded_inputs(json)});
-        return run_.take_ratings(run_.mismatches.back().policies);
+        return run_.take_ratings(run_.mismatches.back());
       case results::ResultKind::kCalibration:
         run_.calibrations.push_back({results::read_calibration(json, file), model, name,
                                      /*same_as=*/"", /*trained=*/"", recorded_inputs(json)});
-        return run_.take_ratings(run_.calibrations.back().policies);
+        return run_.take_ratings(run_.calibrations.back());
       case results::ResultKind::kExplanation:
         run_.explanations.push_back({results::read_explanation(json, file), model, name});
         return;

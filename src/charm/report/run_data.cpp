@@ -49,6 +49,13 @@ std::vector<fs::path> folders_in(const fs::path& folder, const Paths& earlier) {
   return paths;
 }
 
+template <typename Policy>
+void add_ratings(const std::vector<Policy>& policies, std::map<std::string, double>& ratings) {
+  for (const Policy& policy : policies) {
+    if (std::isfinite(policy.rating.rating_elo)) ratings[policy.policy] = policy.rating.rating_elo;
+  }
+}
+
 Paths read_earlier(const fs::path& run_dir) {
   Paths paths;
   const fs::path file = run_dir / kEarlierResults;
@@ -125,6 +132,14 @@ TrainingRun read_training(const fs::path& path) {
   return run;
 }
 
+void RunData::take_ratings(const MismatchFile& file) {
+  if (!file.votes) add_ratings(file.policies, ratings);
+}
+
+void RunData::take_ratings(const CalibrationFile& file) {
+  if (!file.votes || file.votes->has_rating_prior) add_ratings(file.policies, ratings);
+}
+
 std::string RunData::same_offsets_as(const std::string& model, const std::string& set) const {
   for (const CalibrationFile& file : calibrations) {
     if (file.model == model && file.set == set) return file.same_as;
@@ -184,7 +199,7 @@ RunData read_run(const fs::path& run_dir) {
     const ordered_json json = results::read_json(path, "charm measure");
     run.mismatches.push_back(
         {results::read_mismatch(json, path.string()), path.stem().string(), recorded_inputs(json)});
-    if (!run.mismatches.back().votes) run.take_ratings(run.mismatches.back().policies);
+    run.take_ratings(run.mismatches.back());
   }
   for (const fs::path& folder : folders_in(run_dir / "calibration", run.earlier)) {
     std::map<std::string, std::string> set_of_result;
@@ -196,8 +211,7 @@ RunData read_run(const fs::path& run_dir) {
                            /*same_as=*/"",
                            /*trained=*/"",
                            recorded_inputs(json)};
-      // Ratings of people's votes alone are on a scale of their own.
-      if (!file.votes || file.votes->has_rating_prior) run.take_ratings(file.policies);
+      run.take_ratings(file);
       const auto [earlier, is_new] = set_of_result.emplace(json.dump(), file.set);
       if (!is_new) file.same_as = earlier->second;
       run.calibrations.push_back(std::move(file));

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -117,14 +116,10 @@ struct RunData {
   std::map<std::string, double> ratings;  ///< Elo points, from any file that has them
   CaseSet cases;                          ///< filled by `collect_cases`
 
-  /// Adds the ratings of policies of a result to `ratings`.
-  template <typename Policy>
-  void take_ratings(const std::vector<Policy>& policies) {
-    for (const Policy& policy : policies) {
-      if (std::isfinite(policy.rating.rating_elo))
-        ratings[policy.policy] = policy.rating.rating_elo;
-    }
-  }
+  /// Adds the ratings of a result's policies to `ratings`; not those of people's votes alone, which
+  /// are on a scale of their own.
+  void take_ratings(const MismatchFile& file);
+  void take_ratings(const CalibrationFile& file);
   /// `same_as` of the set's calibration.
   std::string same_offsets_as(const std::string& model, const std::string& set) const;
   /// The first of the model, which is on held-out prompts if one is.

@@ -51,6 +51,20 @@ TEST_F(ReadRun, TakesEveryKindOfFile) {
   EXPECT_EQ(run.ratings.at("solid"), 1250);
 }
 
+TEST(RunData, RatingsOfVotesAloneAreNoArenaRatings) {
+  RunData run;
+  CalibrationFile file;
+  file.policies.resize(1);
+  file.policies[0].policy = "a";
+  file.policies[0].rating.rating_elo = 1012;
+  file.votes.emplace();
+  run.take_ratings(file);
+  EXPECT_TRUE(run.ratings.empty());
+  file.votes->has_rating_prior = true;
+  run.take_ratings(file);
+  EXPECT_EQ(run.ratings.at("a"), 1012);
+}
+
 TEST_F(ReadRun, WhatAnEarlierFormOfTheRecipeLeftIsNamedAndNotShown) {
   write_made_up_run(folder_);
   write_file(folder_ / kEarlierResults,
