@@ -66,11 +66,25 @@ Paths read_earlier(const fs::path& run_dir) {
   return paths;
 }
 
-void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifests) {
+/// Whether a manifest is that of an output, or in a folder, that an earlier recipe left.
+bool is_of_earlier(const fs::path& manifest, const Paths& earlier) {
+  constexpr std::string_view kEnding = ".manifest.json";
+  std::string path = normal(manifest).string();
+  if (path.ends_with(kEnding)) path.resize(path.size() - kEnding.size());
+  for (fs::path part = path; part.has_relative_path(); part = part.parent_path()) {
+    if (earlier.contains(part)) return true;
+  }
+  return false;
+}
+
+void read_manifests(const fs::path& run_dir, const Paths& earlier,
+                    std::vector<ManifestFile>& manifests) {
   std::vector<fs::path> paths;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(run_dir)) {
     const std::string name = entry.path().filename().string();
-    if (name.ends_with(".manifest.json") || name == "manifest.json") paths.push_back(entry.path());
+    if (name.ends_with(".manifest.json") || name == "manifest.json") {
+      if (!is_of_earlier(entry.path(), earlier)) paths.push_back(entry.path());
+    }
   }
   std::sort(paths.begin(), paths.end());
   for (const fs::path& path : paths)
@@ -252,7 +266,7 @@ RunData read_run(const fs::path& run_dir) {
   read_flat_run(run_dir, run);
   if (fs::exists(run_dir / results::kWorldFile))
     run.world = results::read_world(run_dir / results::kWorldFile);
-  read_manifests(run_dir, run.manifests);
+  read_manifests(run_dir, run.earlier, run.manifests);
   return run;
 }
 

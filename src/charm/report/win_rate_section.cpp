@@ -6,6 +6,15 @@ namespace {
 
 std::string pair_label(const results::Pair& pair) { return pair.policy + " vs " + pair.reference; }
 
+/// The pair on held-out prompts, before and after the offsets; null without.
+const results::Pair* held_out_pair(const CalibrationFile& calibration, const results::Pair& pair) {
+  if (!calibration.held_out) return nullptr;
+  for (const results::Pair& one : calibration.held_out->pairs) {
+    if (one.policy == pair.policy && one.reference == pair.reference && one.after) return &one;
+  }
+  return nullptr;
+}
+
 std::string calibration_html(const RunData& run, const CalibrationFile& calibration) {
   DotPlotOptions options;
   options.x_title = "win rate against " + calibration.reference;
@@ -29,9 +38,14 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
     const std::string& row = pair.policy;
     options.row_order.push_back(row);
     options.targets.emplace_back(row, pair.target.value);
-    const results::Pair& before = pair_before(run, calibration, pair);
+    // Before and after on the same prompts.
+    const results::Pair* held_out = held_out_pair(calibration, pair);
+    const results::Pair& before =
+        held_out != nullptr ? *held_out : pair_before(run, calibration, pair);
+    const std::optional<results::PairRates>& after =
+        held_out != nullptr ? held_out->after : pair.after;
     dots.push_back({row, kBefore, before.before.win_rate});
-    if (pair.after) dots.push_back({row, kAfterCalibration, pair.after->win_rate});
+    if (after) dots.push_back({row, kAfterCalibration, after->win_rate});
     const results::Pair* retrained =
         measured_pair(run, calibration.retrained_model(), calibration, pair);
     if (retrained != nullptr) {
@@ -44,8 +58,10 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
                              : run.cases.link(run.cases_of(*file), pair.policy, pair.reference);
     };
     const std::string before_cases = measured_cases(calibration.model);
-    const std::string after_cases = run.cases.link(offset_cases(calibration.model, calibration.set),
-                                                   pair.policy, pair.reference);
+    const std::string after_cases =
+        run.cases.link(held_out != nullptr ? held_out_cases(calibration.model, calibration.set)
+                                           : offset_cases(calibration.model, calibration.set),
+                       pair.policy, pair.reference);
     const std::string retrained_cases = measured_cases(calibration.retrained_model());
     table.rows.push_back(
         {pair_label(pair),
@@ -53,16 +69,17 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
          std::to_string(pair.num_prompts),
          percent_text(pair.target.value),
          percent_measured_text(before.before.win_rate),
-         percent_measured_text(win_rate_of(pair.after)),
+         percent_measured_text(win_rate_of(after)),
          percent_measured_text(retrained ? win_rate_of(retrained->before) : std::nullopt),
          {signed_measured_text(before.before.mismatch, 2), before_cases},
-         {signed_measured_text(mismatch_of(pair.after), 2), after_cases},
+         {signed_measured_text(mismatch_of(after), 2), after_cases},
          {signed_measured_text(retrained ? mismatch_of(retrained->before) : std::nullopt, 2),
           retrained_cases}});
   }
   options.series_order = {kBefore, kAfterCalibration};
   if (has_retrained) options.series_order.push_back(kAfterRetraining);
   const bool has_style = calibration.votes && !calibration.votes->style_weights.empty();
+  const std::string style = has_style ? " and the style weights" : "";
   std::string html = fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model),
                                  escape_html(calibration.set));
   html += fmt::format(
@@ -71,21 +88,24 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
       results::solver_name(calibration.options.solver),
       results::tie_rule_name(calibration.options.ties), escape_html(calibration.reference),
       common_prompts_text(calibration),
-      run.split_models.contains(calibration.model)
-          ? " The offsets were fitted on part of the prompts; win rates before and after "
-            "retraining are on the held-out part."
-          : "",
+      calibration.held_out ? " The offsets were fitted on part of the prompts; win rates and MD "
+                             "are on the held-out part."
+                           : "",
       has_retrained ? "" : " The reward model trained on this set has not been measured.");
   for (const std::string& warning : calibration.warnings) {
     html += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));
   }
   html += chart_html(
-      {fmt::format("Dots: win rate under the reward model with 95 % interval. Vertical ticks: {}. "
-                   "After calibration: in-sample, with the offsets{} added to the scores they were "
-                   "fitted on; after retraining: scores of the fine-tuned reward model.",
-                   calibration.votes ? "people’s win rate on the same responses"
-                                     : "the win rate implied by the Arena ratings",
-                   has_style ? " and the style weights" : ""),
+      {fmt::format(
+           "Dots: win rate under the reward model with 95 % interval. Vertical ticks: {}. "
+           "After calibration: {}; after retraining: scores of the fine-tuned reward model.",
+           calibration.votes ? "people’s win rate on the same responses"
+                             : "the win rate implied by the Arena ratings",
+           calibration.held_out
+               ? fmt::format("the offsets{} added to scores of held-out prompts", style)
+               : fmt::format("in-sample, with the offsets{} added to the scores they were "
+                             "fitted on",
+                             style)),
        fmt::format(
            "Win rates of {} pairs under {} before and after calibration, against their targets",
            calibration.pairs.size(), calibration.model),

@@ -73,7 +73,11 @@ TEST_F(WriteReport, HasEveryPart) {
   EXPECT_THAT(html, HasSubstr("After retraining MD is +0.050 [-0.050, +0.150] on 200 prompts, "
                               "closer to 0 than before; the two intervals do not overlap"));
   EXPECT_THAT(html, HasSubstr("without math, so not comparable"));
-  EXPECT_THAT(html, HasSubstr("fitted on part of the prompts"));
+  EXPECT_THAT(html,
+              HasSubstr("fitted on part of the prompts; win rates and MD are on the held-out"));
+  EXPECT_THAT(html, HasSubstr("the offsets added to scores of held-out prompts"));
+  EXPECT_THAT(html, HasSubstr("<td class=\"number\">33.0 %</td>"))
+      << "after calibration, on the held-out prompts as before it";
   EXPECT_THAT(html, HasSubstr("abc123"));
 }
 

@@ -78,6 +78,7 @@ TEST_F(ReadRun, WhatAnEarlierFormOfTheRecipeLeftIsNamedAndNotShown) {
   EXPECT_THAT(provenance_section(run).html,
               testing::HasSubstr("Left by an earlier form of the recipe, and not shown here: "
                                  "eval/rm/rm-bench.json, "));
+  EXPECT_TRUE(run.manifests.empty()) << "of models/rm/duo";
 }
 
 TEST_F(ReadRun, ResultsOfCommandsRunOneByOneAreTakenByTheirContent) {
