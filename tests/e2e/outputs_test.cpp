@@ -73,6 +73,35 @@ TEST_F(Outputs, AnInputIsNeverOverwritten) {
               path("world/style_pairs.json"));
 }
 
+TEST_F(Outputs, AModelFolderIsNoPlaceForScoresOrARun) {
+  expect_failure(score("rm"), 2, {"rm: is a model folder", "expected a folder of scores"});
+  EXPECT_FALSE(fs::exists(path("rm/.charm")));
+  write_file(path("run.yaml"),
+             "run_dir: rm\nscore: {model: rm}\nratings: world/ratings.json\n"
+             "policies:\n  helper: {responses: " +
+                 responses("helper") + "}\n  showman: {responses: " + responses("showman") + "}\n");
+  expect_failure({"check", path("run.yaml")}, 3, {"run_dir", "is a model folder"});
+}
+
+TEST_F(Outputs, AFolderHoldsScoresOfOneModel) {
+  fs::copy(path("rm"), path("rm2"), fs::copy_options::recursive);
+  write_file(path("rm2/config.json"), read_file(path("rm/config.json")) + " ");
+  fs::remove(scores("helper"));
+  const std::vector<std::string> second = {"score",       "--model",           path("rm2"),
+                                           "--responses", responses("helper"), "--output",
+                                           path("scores")};
+  expect_failure(second, 3, {"holds scores of another model", "choose another --output"},
+                 scores("helper"));
+}
+
+TEST_F(Outputs, ScoresThatAreReplacedAreNamed) {
+  const Outcome outcome = run_charm(join({score("scores"), {"--max-tokens", "24"}}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("scored with other settings: its max-tokens is 256, this run's "
+                        "is 24; its policy is scored again"));
+}
+
 TEST_F(Outputs, TrainingOverwritesNeitherItsModelNorForeignFiles) {
   const auto train = [&](const std::string& output) {
     return std::vector<std::string>{"train",

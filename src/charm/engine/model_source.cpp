@@ -3,8 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -159,9 +159,10 @@ ModelSource resolve_folders(const fs::path& model_dir, const ModelSourceOptions&
 std::optional<std::int32_t> read_head(const std::string& head) {
   if (head == "auto") return std::nullopt;
   if (head.starts_with(kLogitHead)) {
-    const std::int64_t id = parse_integer(head.substr(kLogitHead.size()));
-    if (id >= 0 && id <= std::numeric_limits<std::int32_t>::max())
-      return static_cast<std::int32_t>(id);
+    std::int32_t id = 0;
+    const char* end = head.data() + head.size();
+    const auto parsed = std::from_chars(head.data() + kLogitHead.size(), end, id);
+    if (parsed.ec == std::errc() && parsed.ptr == end && id >= 0) return id;
   }
   throw Error(ErrorKind::kUsage, "--head {}: expected auto or lm-logit:ID, with a token's id",
               head);

@@ -124,6 +124,11 @@ void require_run_dir(const Section& top, const fs::path& run_dir) {
     throw Error(ErrorKind::kIo, "{}run_dir: '{}' is a file; expected a folder, or a name for one",
                 top.at(line), nearest.string());
   }
+  if (fs::exists(run_dir / "config.json", error)) {
+    throw Error(ErrorKind::kInput,
+                "{}run_dir: '{}' is a model folder; expected a folder of its own", top.at(line),
+                run_dir.string());
+  }
   if (access(nearest.c_str(), W_OK | X_OK) != 0) {
     throw Error(ErrorKind::kIo, "{}run_dir: cannot write into '{}'", top.at(line),
                 nearest.string());

@@ -108,6 +108,32 @@ void require_same_model(const std::vector<fs::path>& files, const storage::Prove
   }
 }
 
+void require_folder_of_model(const fs::path& folder, const std::vector<fs::path>& files,
+                             const storage::Provenance& provenance) {
+  std::vector<fs::path> others;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const bool is_ours = std::ranges::find(files, entry.path()) != files.end();
+    if (entry.path().extension() == ".parquet" && !is_ours) others.push_back(entry.path());
+  }
+  std::ranges::sort(others);
+  for (const fs::path& file : others) {
+    std::optional<storage::Provenance> theirs;
+    try {
+      theirs = storage::read_provenance(file);
+    } catch (const Error&) {
+      continue;  // no scores
+    }
+    if (!theirs) continue;
+    const auto difference =
+        storage::fact_difference(*theirs, provenance, {"model_sha256", "tokenizer_sha256"});
+    if (!difference) continue;
+    throw Error(
+        ErrorKind::kInput,
+        "{}: holds scores of another model ({} {}; --model has {}); choose another --output",
+        file.string(), difference->name, difference->a, difference->b);
+  }
+}
+
 std::string provenance_difference(const fs::path& file, const storage::Provenance& provenance) {
   const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
   if (!theirs) return "does not say which model scored it; expected a Parquet file of charm score";

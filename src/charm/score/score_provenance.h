@@ -36,6 +36,12 @@ void require_same_model(const std::vector<std::filesystem::path>& files,
 /// The journal owner of a model and tokenizer.
 std::string journal_owner_of(const storage::ModelHashes& hashes);
 
+/// Throws kInput if `folder` holds scores of another model in other files than `files`, so that
+/// --scores FOLDER/*.parquet is always of one model.
+void require_folder_of_model(const std::filesystem::path& folder,
+                             const std::vector<std::filesystem::path>& files,
+                             const storage::Provenance& provenance);
+
 /// How a scores file was scored otherwise than `provenance`, for a message: "scored with other
 /// settings: its dtype is ...". Empty where it was not.
 std::string provenance_difference(const std::filesystem::path& file,

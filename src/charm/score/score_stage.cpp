@@ -222,6 +222,11 @@ ScoreStageResult score_whole(const ScoreStageOptions& options, const Scorer& sco
 }
 
 ScoreStageResult score_responses(const ScoreStageOptions& options, const ProgressFn& progress) {
+  if (fs::exists(options.output / "config.json")) {
+    throw Error(ErrorKind::kUsage,
+                "--output {}: is a model folder; expected a folder of scores, or a name for one",
+                options.output.string());
+  }
   require_writable_folder(options.output);
   require_writable(options.output / ".write");  // hidden from readers
   keep_companions_outside(options.output);
@@ -236,6 +241,8 @@ ScoreStageResult score_responses(const ScoreStageOptions& options, const Progres
   identify_parts(options, scorer, work);
   if (!options.fresh && !options.replace_other_model)
     require_same_model(files, scorer.provenance, journal_owner_of(scorer.hashes));
+  if (!options.replace_other_model)
+    require_folder_of_model(options.output, files, scorer.provenance);
   if (!options.fresh) find_finished(options.output, work.parts);
   const auto num_finished = std::ranges::count_if(
       work.parts, [](const PolicyPart& part) { return part.finished.has_value(); });
