@@ -63,7 +63,10 @@ class Counter {
 };
 
 /// Nested tasks run serially.
-thread_local bool inside_task = false;
+// Aligned as the sections after it: where a program's text ends in the last bytes of a page,
+// mold 1.10 else begins RELRO on a page of its own with .tbss, which is not mapped, and the program
+// does not start.
+alignas(void*) thread_local bool inside_task = false;
 
 /// One `parallel_run` call.
 struct Call {
