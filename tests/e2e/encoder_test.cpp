@@ -111,6 +111,7 @@ TEST_F(BidirectionalEncoder, WhatIsNotComputedIsRefusedWithTheNextStep) {
   expect_failure({"score", "--model", path("deberta"), "--responses", responses("helper"),
                   "--output", path("out"), "--pooling", "last"},
                  2, {"--pooling last", "pools the first token"}, path("out/helper.parquet"));
+  EXPECT_FALSE(fs::exists(path(".charm/out/helper.parquet.journal")));
   write_file(path("prompts.jsonl"), "{\"prompt\": \"Hello\"}\n");
   expect_failure({"generate", "--model", path("deberta"), "--prompts", path("prompts.jsonl"),
                   "--policy", "lm", "--output", path("lm.parquet")},

@@ -233,6 +233,11 @@ TEST_F(Tables, OffsetsMayBeAPlainMap) {
     // The order of policies decides the order of pairs.
     EXPECT_EQ(read_file(path("a.jsonl")).size(), read_file(path("b.jsonl")).size()) << pairs;
   }
+  plain["helper"] = "0.25";
+  write_file(path("plain.json"), plain.dump());
+  expect_failure(prefer("plain.json", "c.jsonl", "all"), 3,
+                 {"the offset of policy 'helper' is \"0.25\", expected a number in score units"},
+                 path("c.jsonl"));
   plain["helper"] = 0.25;
   write_file(path("plain.json"), plain.dump());
   expect_failure(prefer("plain.json", "c.jsonl", "vs-reference"), 3,

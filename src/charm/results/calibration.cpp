@@ -204,10 +204,19 @@ void check_policies(const Calibration& calibration, const std::string& file) {
   }
 }
 
-/// {policy: offset}
-bool is_plain_offsets(const Json& json) {
-  return json.is_object() && !json.empty() &&
-         std::all_of(json.begin(), json.end(), [](const Json& value) { return value.is_number(); });
+/// {policy: offset}; throws kInput where only some members are numbers.
+bool is_plain_offsets(const Json& json, const std::string& file) {
+  if (!json.is_object() || json.empty() || json.contains("policies")) return false;
+  const auto is_number = [](const Json& value) { return value.is_number(); };
+  if (std::none_of(json.begin(), json.end(), is_number)) return false;
+  for (const auto& [policy, value] : json.items()) {
+    if (value.is_number()) continue;
+    throw Error(ErrorKind::kInput,
+                "{}: the offset of policy '{}' is {}, expected a number in score units: the result "
+                "of charm calibrate, or a map {{policy: offset}}",
+                file, policy, value.is_structured() ? value.type_name() : value.dump());
+  }
+  return true;
 }
 
 // Scores of published reward models, and so their offsets, stay within two digits; Elo ratings do
@@ -275,7 +284,7 @@ Json to_json(const Calibration& calibration, const Json& inputs) {
 }
 
 Calibration read_calibration(const Json& json, const std::string& file) {
-  if (is_plain_offsets(json)) return calibration_of_offsets(json, file);
+  if (is_plain_offsets(json, file)) return calibration_of_offsets(json, file);
   const Fields fields(json, file, "charm calibrate");
   fields.check_version(Calibration::kVersion);
   Calibration calibration;

@@ -38,6 +38,7 @@ struct Scorer {
 
 Scorer load_scorer(const ScoreStageOptions& options, engine::ModelSource source) {
   std::unique_ptr<engine::RewardModel> model = engine::load_reward_model(source, options.model);
+  require_pooling(*model, options.scorer.pooling);
   text::ConversationEncoder encoder(source.tokenizer_folder,
                                     encoder_options(options.encoder, *model, source));
   const storage::ModelHashes hashes = storage::hash_model(source.folders());

@@ -244,6 +244,12 @@ class Scoring {
 
 }  // namespace
 
+void require_pooling(const engine::RewardModel& model, Pooling pooling) {
+  if (!model.config().encoder || pooling != Pooling::kLast) return;
+  throw Error(ErrorKind::kUsage, "--pooling last: a {} pools the first token; drop the option",
+              model.config().architecture);
+}
+
 engine::PooledRow pool_row(text::EncodedConversation tokens, const engine::RewardModel& model,
                            Pooling pooling, std::span<const std::int32_t> gate_tokens) {
   for (const std::int32_t id : tokens.ids) {
@@ -255,10 +261,6 @@ engine::PooledRow pool_row(text::EncodedConversation tokens, const engine::Rewar
   const std::int32_t appended = model.config().appended_token;
   if (appended >= 0 && !tokens.ids.empty() && tokens.ids.back() != appended)
     tokens.ids.push_back(appended);
-  if (model.config().encoder && pooling == Pooling::kLast) {
-    throw Error(ErrorKind::kUsage, "--pooling last: a {} pools the first token; drop the option",
-                model.config().architecture);
-  }
   const std::int32_t pad = pooling == Pooling::kAuto ? model.config().pad_token_id : -1;
   return engine::make_pooled_row(std::move(tokens.ids), tokens.prompt_length, pad, gate_tokens);
 }
@@ -267,6 +269,7 @@ std::vector<RowScore> score_rows(engine::RewardModel& model,
                                  const text::ConversationEncoder& encoder, const RowStore& store,
                                  std::span<const std::size_t> rows, const ScorerOptions& options,
                                  const ScoredFn& on_scored, const ProgressFn& progress) {
+  require_pooling(model, options.pooling);
   Scoring scoring(model, encoder, store, rows, options, on_scored, progress);
   scoring.run();
   scoring.warn();

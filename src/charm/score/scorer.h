@@ -43,6 +43,9 @@ struct RowScore {
   std::optional<std::string> error;  ///< why this row has no score
 };
 
+/// Throws kUsage for a pooling that the model does not have.
+void require_pooling(const engine::RewardModel& model, Pooling pooling);
+
 /// A row's tokens up to the pooled one, which may be the model's appended token. `gate_tokens`: the
 /// model's. Throws kInput when a token is out of range for the model's vocabulary, or when no token
 /// qualifies.

@@ -221,6 +221,7 @@ void serve(const ServeOptions& options, const std::function<void(const Listening
       engine::load_reward_model(source, options.model);
   const text::ConversationEncoder encoder(source.tokenizer_folder,
                                           score::encoder_options(options.encoder, *model, source));
+  score::require_pooling(*model, options.scorer.pooling);
   score::ScorerOptions scorer = options.scorer;
   scorer.threads = options.model.threads;
   Metrics metrics;

@@ -413,7 +413,8 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
   try {
     return ratings_of_json(parse_without_repeats(text, path), path, options);
   } catch (const Json::exception& error) {
-    failure = error.what();
+    failure = error.what();  // "[json.exception.parse_error.101] parse error ..."
+    failure.erase(0, failure.find(' ') + 1);
   }
   std::vector<ArenaRating> ratings;
   Json rows = Json::array();
