@@ -206,7 +206,10 @@ void check_policies(const Calibration& calibration, const std::string& file) {
 
 /// {policy: offset}; throws kInput where only some members are numbers.
 bool is_plain_offsets(const Json& json, const std::string& file) {
-  if (!json.is_object() || json.empty() || json.contains("policies")) return false;
+  if (!json.is_object() || json.empty()) return false;
+  for (const char* member : {"policies", "mode", "version"}) {
+    if (json.contains(member)) return false;  // a result, whole or not
+  }
   const auto is_number = [](const Json& value) { return value.is_number(); };
   if (std::none_of(json.begin(), json.end(), is_number)) return false;
   for (const auto& [policy, value] : json.items()) {
