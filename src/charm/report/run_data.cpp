@@ -1,6 +1,7 @@
 #include "charm/report/run_data.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"

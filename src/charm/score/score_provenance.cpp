@@ -85,6 +85,21 @@ std::string journal_owner_of(const storage::ModelHashes& hashes) {
                      short_hash(hashes.tokenizer));
 }
 
+namespace {
+
+/// Throws kInput for scores of another model; a file that says nothing of its model passes.
+void refuse_another_model(const fs::path& file, const std::optional<storage::Provenance>& theirs,
+                          const storage::Provenance& provenance, std::string_view remedy) {
+  if (!theirs) return;
+  const auto difference =
+      storage::fact_difference(*theirs, provenance, {"model_sha256", "tokenizer_sha256"});
+  if (!difference) return;
+  throw Error(ErrorKind::kInput, "{}: holds scores of another model ({} {}; --model has {}); {}",
+              file.string(), difference->name, difference->a, difference->b, remedy);
+}
+
+}  // namespace
+
 void require_same_model(const std::vector<fs::path>& files, const storage::Provenance& provenance,
                         const std::string& owner) {
   for (const fs::path& file : files) {
@@ -96,15 +111,8 @@ void require_same_model(const std::vector<fs::path>& files, const storage::Prove
                   storage::journal_path(file).string(), header->owner, owner);
     }
     if (!fs::exists(file)) continue;
-    const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
-    if (!theirs) continue;
-    const auto difference =
-        storage::fact_difference(*theirs, provenance, {"model_sha256", "tokenizer_sha256"});
-    if (!difference) continue;
-    throw Error(ErrorKind::kInput,
-                "{}: holds scores of another model ({} {}; --model has {}); choose another "
-                "--output, or replace them with --fresh",
-                file.string(), difference->name, difference->a, difference->b);
+    refuse_another_model(file, storage::read_provenance(file), provenance,
+                         "choose another --output, or replace them with --fresh");
   }
 }
 
@@ -123,14 +131,7 @@ void require_folder_of_model(const fs::path& folder, const std::vector<fs::path>
     } catch (const Error&) {
       continue;  // no scores
     }
-    if (!theirs) continue;
-    const auto difference =
-        storage::fact_difference(*theirs, provenance, {"model_sha256", "tokenizer_sha256"});
-    if (!difference) continue;
-    throw Error(
-        ErrorKind::kInput,
-        "{}: holds scores of another model ({} {}; --model has {}); choose another --output",
-        file.string(), difference->name, difference->a, difference->b);
+    refuse_another_model(file, theirs, provenance, "choose another --output");
   }
 }
 
